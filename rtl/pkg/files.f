@@ -1,0 +1,2 @@
+rtl/pkg/kvsink_cfg_pkg.sv
+rtl/pkg/kvsink_pkg.sv

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one door to everything. It is thin: CMake and Ninja build, the scripts in scripts/ run the flows.
+
+TRACE     ?= tests/data/tiny1m_p0.safetensors
+CONFIG    ?= small
+POLICY    ?= sinks
+TEST      ?=
+SEED      ?= 1
+UNIT      ?=
+LIB       ?= osu018
+VERILATOR ?=
+YOSYS     ?=
+PYTHON    ?= python3
+BUILD     ?= build
+JOBS      ?= $(shell nproc 2>/dev/null || echo 2)
+
+PY     := .venv/bin/python
+KVSINK := $(BUILD)/bin/kvsink
+export PYTHON VERILATOR YOSYS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup doctor build run verify compare lint format synth synth-expect sta clean env env-all configure
+
+help: ## this list
+	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  TRACE=FILE  CONFIG=small|default|large  POLICY=sinks|fill|dynamic|hbm  TEST='tag*'  SEED=N  UNIT=NAME"
+	@echo "  LIB=osu018|none  BUILD=DIR  JOBS=N  VERILATOR=, YOSYS=, PYTHON= take your own tools"
+
+setup: env-all ## system packages and the pinned Python environment, lint and synthesis tools included
+
+doctor: ## each tool: found, wanted, what to do
+	@$(PYTHON) scripts/doctor.py
+
+build: configure ## everything: the command, the tests, the Verilated models
+	@cmake --build $(BUILD) -j $(JOBS)
+
+run: configure ## replay TRACE with sinks in SRAM and with all rows from HBM; summary and build/report/index.html
+	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
+	@$(PY) scripts/run.py --kvsink $(KVSINK) --trace $(TRACE) --config $(CONFIG) --out $(BUILD)/report
+
+verify: configure ## all tests, or those of TEST=; ends with `N passed, N failed`
+	@cmake --build $(BUILD) -j $(JOBS)
+	@$(PY) scripts/verify.py --build $(BUILD) --jobs $(JOBS) --seed $(SEED) --test '$(TEST)'
+
+compare: configure ## the golden model's and the RTL's outputs for TRACE, and their differences
+	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
+	@mkdir -p $(BUILD)/compare
+	$(KVSINK) golden $(TRACE) --out $(BUILD)/compare/golden.safetensors
+	$(KVSINK) replay $(TRACE) --config $(CONFIG) --policy $(POLICY) --seed $(SEED) \
+	  --out $(BUILD)/compare/rtl.safetensors
+	$(KVSINK) diff $(BUILD)/compare/golden.safetensors $(BUILD)/compare/rtl.safetensors
+
+lint: env-all configure ## format and lint of SystemVerilog, C++, shell and Python; licence lines; waivers
+	@$(PY) scripts/lint.py --build $(BUILD) --jobs $(JOBS)
+
+format: env-all ## rewrite sources in the project's format
+	@$(PY) scripts/lint.py --build $(BUILD) --jobs $(JOBS) --fix
+
+synth: env-all ## area of each unit and of the top (UNIT=, CONFIG=, LIB=osu018|none)
+	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) --jobs $(JOBS) $(if $(UNIT),--unit $(UNIT))
+
+synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/area)
+	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) --jobs $(JOBS) --write-expected
+
+sta: env-all ## constraints against the mapped netlists of CONFIG: set-up complete, nothing unconstrained
+	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(UNIT),--unit $(UNIT))
+
+clean: ## remove what was built (the Python environment stays)
+	@rm -rf build
+
+env:
+	@scripts/setup.sh build
+env-all:
+	@scripts/setup.sh all
+
+# CMake runs again by itself when its files change; here only when there is no build yet or the tools were changed.
+configure: env
+	@mkdir -p $(BUILD)
+	@echo 'verilator=$(VERILATOR)' > $(BUILD)/.options.new
+	@if cmp -s $(BUILD)/.options.new $(BUILD)/.options && [ -f $(BUILD)/build.ninja ]; then \
+	  rm $(BUILD)/.options.new; \
+	else \
+	  cmake -S . -B $(BUILD) -G Ninja -DKVSINK_VERILATOR='$(VERILATOR)' > $(BUILD)/configure.log 2>&1 || \
+	    { tail -n 20 $(BUILD)/configure.log; exit 1; }; \
+	  mv $(BUILD)/.options.new $(BUILD)/.options; \
+	fi

@@ -8,6 +8,7 @@ TEST      ?=
 SEED      ?= 1
 UNIT      ?=
 LIB       ?= osu018
+PDK       ?=
 VERILATOR ?=
 YOSYS     ?=
 PYTHON    ?= python3
@@ -27,7 +28,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  TRACE=FILE  CONFIG=small|default|large  POLICY=sinks|fill|dynamic|hbm  TEST='tag*'  SEED=N  UNIT=NAME"
-	@echo "  LIB=osu018|none  BUILD=DIR  JOBS=N  VERILATOR=, YOSYS=, PYTHON= take your own tools"
+	@echo "  LIB=osu018|sky130|asap7|none|FILE.lib  PDK=DIR  BUILD=DIR  JOBS=N  VERILATOR=, YOSYS=, PYTHON= take your own tools"
 
 setup: env-all ## system packages and the pinned Python environment, lint and synthesis tools included
 
@@ -60,13 +61,13 @@ format: env-all ## rewrite sources in the project's format
 	@$(PY) scripts/lint.py --build $(BUILD) --jobs $(JOBS) --fix
 
 synth: env-all ## area of each unit and of the top (UNIT=, CONFIG=, LIB=osu018|none)
-	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) --jobs $(JOBS) $(if $(UNIT),--unit $(UNIT))
+	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) $(if $(UNIT),--unit $(UNIT))
 
 synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/area)
-	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) --jobs $(JOBS) --write-expected
+	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) --write-expected
 
 sta: env-all ## constraints against the mapped netlists of CONFIG: set-up complete, nothing unconstrained
-	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(UNIT),--unit $(UNIT))
+	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(UNIT),--unit $(UNIT))
 
 clean: ## remove what was built (the Python environment stays)
 	@rm -rf build

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dut for one Verilated class. Included once a configuration, by dut_<config>.cpp.
+#pragma once
+
+#include <verilated.h>
+#include <verilated_fst_c.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "tb/system/dut.hpp"
+#include "tb/system/probe.hpp"
+
+namespace kvsink::tb {
+
+// Words of a port: an integer of up to 64 bits or a VlWide.
+template <class Port>
+void drive_words(Port& port, const uint32_t* words) {
+  if constexpr (std::is_integral_v<Port>) {
+    constexpr std::size_t kWords = (sizeof(Port) + 3) / 4;
+    uint64_t value = words[0];
+    if constexpr (kWords == 2) value |= static_cast<uint64_t>(words[1]) << 32;
+    port = static_cast<Port>(value);
+  } else {
+    std::copy_n(words, sizeof(Port) / 4, &port[0]);
+  }
+}
+
+template <class Port>
+void sample_words(const Port& port, uint32_t* words) {
+  if constexpr (std::is_integral_v<Port>) {
+    words[0] = static_cast<uint32_t>(port);
+    if constexpr (sizeof(Port) == 8) words[1] = static_cast<uint32_t>(static_cast<uint64_t>(port) >> 32);
+  } else {
+    std::copy_n(&port[0], sizeof(Port) / 4, words);
+  }
+}
+
+template <class Model>
+class DutImpl final : public Dut {
+ public:
+  explicit DutImpl(uint64_t seed) {
+    context_.randReset(2);
+    context_.randSeed(static_cast<int>(seed % 2147483646U) + 1);
+    context_.traceEverOn(true);
+    context_.fatalOnError(false);
+    model_ = std::make_unique<Model>(&context_, "kvsink");
+  }
+  ~DutImpl() override {
+    if (fst_) fst_->close();
+    model_->final();
+  }
+
+  void reset() override {
+    model_->rst_ni = 0;
+    for (int i = 0; i < 8; ++i) step();
+    model_->rst_ni = 1;
+    for (int i = 0; i < 4; ++i) step();
+  }
+
+  void step() override {
+    drive();
+    model_->clk_i = 0;
+    eval();
+    sample();
+    model_->clk_i = 1;
+    eval();
+    ++cycle_;
+  }
+
+  [[nodiscard]] uint64_t cycle() const override { return cycle_; }
+
+  bool open_fst(const std::string& path) override {
+    fst_ = std::make_unique<VerilatedFstC>();
+    model_->trace(fst_.get(), 99);
+    fst_->open(path.c_str());
+    if (!fst_->isOpen()) fst_.reset();
+    return fst_ != nullptr;
+  }
+
+ private:
+  void eval() {
+    const ProbeScope scope(probe);
+    probe.cycle = cycle_;
+    model_->eval();
+    if (fst_) fst_->dump(time_);
+    ++time_;
+  }
+
+  void drive() {
+    Model& m = *model_;
+    m.req_valid_i = in.req_valid;
+    if (in.req_valid) {
+      m.req_id_i = in.req.id;
+      m.req_owner_i = in.req.owner;
+      m.req_layer_i = in.req.layer;
+      m.req_head_i = in.req.head;
+      m.req_planes_i = in.req.planes;
+      m.req_by_granule_i = in.req.by_granule;
+      m.req_first_i = in.req.first;
+      m.req_count_i = in.req.count;
+      m.req_mask_i = in.req.mask;
+      m.req_keep_i = in.req.keep;
+      m.req_follow_i = in.req.follow;
+      m.req_follow_id_i = in.req.follow_id;
+      m.req_bulk_only_i = in.req.bulk_only;
+    }
+    m.sink_ready_i = in.sink_ready;
+    m.bulk_ready_i = in.bulk_ready;
+    m.score_valid_i = in.score_valid;
+    if (in.score_valid) {
+      m.score_owner_i = in.score.owner;
+      m.score_layer_i = in.score.layer;
+      m.score_q_head_i = in.score.q_head;
+      m.score_query_pos_i = in.score.query_pos;
+      m.score_column_sum_i = in.score.column_sum;
+      m.score_first_i = in.score.first;
+      m.score_strobe_i = in.score.strobe;
+      drive_words(m.score_weight_i, in.score.weight.data());
+      m.score_last_i = in.score.last;
+    }
+    m.partial_valid_i = in.partial_valid;
+    if (in.partial_valid) {
+      m.partial_id_i = in.partial.id;
+      m.partial_first_i = in.partial.first;
+      m.partial_last_partial_i = in.partial.last_partial;
+      m.partial_is_sink_i = in.partial.is_sink;
+      m.partial_lse_i = in.partial.lse;
+      m.partial_base2_i = in.partial.base2;
+      m.partial_fmt_i = in.partial.fmt;
+      m.partial_beats_i = in.partial.beats;
+      drive_words(m.partial_data_i, in.partial.data.data());
+    }
+    m.out_ready_i = in.out_ready;
+    m.cmd_valid_i = in.cmd_valid;
+    drive_words(m.cmd_data_i, in.cmd.data());
+    m.done_ready_i = in.done_ready;
+    m.m_axi_arready_i = in.arready;
+    m.m_axi_rvalid_i = in.r.valid;
+    if (in.r.valid) {
+      m.m_axi_rid_i = in.r.id;
+      m.m_axi_rresp_i = in.r.resp;
+      m.m_axi_rlast_i = in.r.last;
+      drive_words(m.m_axi_rdata_i, in.r.data.data());
+    }
+    m.s_axil_awvalid_i = in.awvalid;
+    m.s_axil_awaddr_i = in.awaddr;
+    m.s_axil_awprot_i = 0;
+    m.s_axil_wvalid_i = in.wvalid;
+    m.s_axil_wdata_i = in.wdata;
+    m.s_axil_wstrb_i = 0xf;
+    m.s_axil_bready_i = in.bready;
+    m.s_axil_arvalid_i = in.lite_arvalid;
+    m.s_axil_araddr_i = in.lite_araddr;
+    m.s_axil_arprot_i = 0;
+    m.s_axil_rready_i = in.lite_rready;
+  }
+
+  template <class V, class I, class P, class Po, class E, class L, class D>
+  static void sample_rows(RowBeat& to, V valid, I id, E is_end, P plane, Po position, E error, L last, const D& data) {
+    if (!valid) return;
+    to.id = static_cast<uint8_t>(id);
+    to.is_end = is_end != 0;
+    to.plane = static_cast<uint8_t>(plane);
+    to.position = static_cast<uint32_t>(position);
+    to.error = error != 0;
+    to.last = last != 0;
+    sample_words(data, to.data.data());
+  }
+
+  void sample() {
+    const Model& m = *model_;
+    out.req_ready = m.req_ready_o;
+    out.sink_valid = m.sink_valid_o;
+    sample_rows(out.sink, m.sink_valid_o, m.sink_id_o, m.sink_is_end_o, m.sink_plane_o, m.sink_position_o,
+                m.sink_error_o, m.sink_last_o, m.sink_data_o);
+    out.bulk_valid = m.bulk_valid_o;
+    sample_rows(out.bulk, m.bulk_valid_o, m.bulk_id_o, m.bulk_is_end_o, m.bulk_plane_o, m.bulk_position_o,
+                m.bulk_error_o, m.bulk_last_o, m.bulk_data_o);
+    out.score_ready = m.score_ready_o;
+    out.partial_ready = m.partial_ready_o;
+    out.out_valid = m.out_valid_o;
+    if (m.out_valid_o) {
+      out.out.id = m.out_id_o;
+      out.out.first = m.out_first_o;
+      out.out.last = m.out_last_o;
+      out.out.lse = m.out_lse_o;
+      out.out.nan = m.out_nan_o;
+      out.out.sink_mass = m.out_sink_mass_o;
+      out.out.fmt = m.out_fmt_o;
+      sample_words(m.out_data_o, out.out.data.data());
+    }
+    out.cmd_ready = m.cmd_ready_o;
+    out.done_valid = m.done_valid_o;
+    if (m.done_valid_o) sample_words(m.done_data_o, out.done.data());
+    out.ar.valid = m.m_axi_arvalid_o;
+    out.ar.id = m.m_axi_arid_o;
+    out.ar.addr = m.m_axi_araddr_o;
+    out.ar.len = m.m_axi_arlen_o;
+    out.ar.size = m.m_axi_arsize_o;
+    out.ar.burst = m.m_axi_arburst_o;
+    out.rready = m.m_axi_rready_o;
+    out.awready = m.s_axil_awready_o;
+    out.wready = m.s_axil_wready_o;
+    out.bvalid = m.s_axil_bvalid_o;
+    out.bresp = m.s_axil_bresp_o;
+    out.lite_arready = m.s_axil_arready_o;
+    out.lite_rvalid = m.s_axil_rvalid_o;
+    out.lite_rresp = m.s_axil_rresp_o;
+    out.lite_rdata = m.s_axil_rdata_o;
+    out.irq = m.irq_o;
+  }
+
+  VerilatedContext context_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<VerilatedFstC> fst_;
+  uint64_t cycle_ = 0;
+  uint64_t time_ = 0;
+};
+
+}  // namespace kvsink::tb

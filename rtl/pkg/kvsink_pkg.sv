@@ -436,6 +436,7 @@ package kvsink_pkg;
     logic      mark;
     len_t      count;
     score_t    threshold;
+    logic      prefill;  // Read, Top: the batch is a prefill's, tokens with fewer than score_min_queries count as 0
   } score_cmd_t;
   typedef struct packed {
     logic   valid;  // Top: a position; 0 with last: no (more) position reaches the threshold

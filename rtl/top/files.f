@@ -1,0 +1,2 @@
+rtl/top/kvsink_top.sv
+rtl/top/kvsink_synth.sv

@@ -33,6 +33,7 @@ help: ## this list
 setup: env-all ## system packages and the pinned Python environment, lint and synthesis tools included
 
 doctor: ## each tool: found, wanted, what to do
+	@command -v $(PYTHON) >/dev/null || { echo "python: missing, wanted >= 3.10: make setup, or set PYTHON="; exit 1; }
 	@$(PYTHON) scripts/doctor.py
 
 build: configure ## everything: the command, the tests, the Verilated models

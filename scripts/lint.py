@@ -123,7 +123,11 @@ def verilator(ctx: Context) -> str | None:
         for u in tops()
         for config in flow.CONFIGS
     ]
-    return ctx.each(jobs) if jobs else None
+    if not jobs:
+        return None
+    # The same warning comes from every configuration and every top it is in: once is enough.
+    warnings = re.split(r"(?m)^(?=%)", ctx.each(jobs))
+    return "".join({w.split("\n")[0]: w for w in warnings if not re.match(r"%Error: Exiting", w)}.values())
 
 
 SLANG = """
@@ -141,7 +145,8 @@ def slang(ctx: Context) -> str | None:
             jobs.append([sys.executable, "-c", SLANG, f"{words} {' '.join(u.sources)}"])
     if not jobs:
         return None
-    return "\n".join(line for line in ctx.each(jobs).splitlines() if line.strip() and "Executing" not in line)
+    errors = [line for line in ctx.each(jobs).splitlines() if "ERROR:" in line and "Design elaboration" not in line]
+    return "\n".join(dict.fromkeys(errors))
 
 
 def clang_format(ctx: Context) -> str | None:

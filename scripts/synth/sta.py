@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the mapped netlists and the constraints in OpenSTA: nothing may be unconstrained, unclocked or in a loop.
+
+usage: sta.py [--unit NAME] [--config small|default|large] [--lib osu018|sky130|asap7] [--pdk DIR]
+
+Needs the netlists of synth.py. The top is read with the netlists of all its units. Memories get a Liberty model with
+assumed times (access 35 % of the period, set-up 5 %): enough to constrain every path, no statement about a memory.
+Slack is printed for information: these netlists are mapped for area, without buffers or sizing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import flow
+
+ACCESS, SETUP, HOLD = 0.35, 0.05, 0.0
+
+
+def period_ns(lib: flow.Library) -> float:
+    assert lib.sdc
+    match = re.search(r"^set kvs_period ([\d.]+)", (flow.ROOT / lib.sdc).read_text(), re.M)
+    assert match, lib.sdc
+    return float(match.group(1)) / lib.time_per_ns
+
+
+def liberty_cell(name: str, module: dict[str, Any], period: float) -> str:
+    """A memory as a Liberty cell: everything is clocked by clk_i, times as stated above."""
+
+    def arc(kind: str, times: dict[str, float]) -> str:
+        body = "".join(f'{k} (scalar) {{ values ("{v:.4f}"); }} ' for k, v in times.items())
+        return f'timing () {{ related_pin : "clk_i"; timing_type : {kind}; {body}}}'
+
+    pins = ['pin (clk_i) { direction : input; clock : true; capacitance : 0.01; }']
+    for port, info in module["ports"].items():
+        if port == "clk_i":
+            continue
+        width = len(info["bits"])
+        if info["direction"] == "output":
+            times = {"cell_rise": ACCESS * period, "cell_fall": ACCESS * period}
+            body = "direction : output; " + arc(
+                "rising_edge", times | {"rise_transition": 0.01 * period, "fall_transition": 0.01 * period}
+            )
+        else:
+            setup = {"rise_constraint": SETUP * period, "fall_constraint": SETUP * period}
+            hold = {"rise_constraint": HOLD, "fall_constraint": HOLD}
+            body = "direction : input; capacitance : 0.005; " + arc("setup_rising", setup) + arc("hold_rising", hold)
+        if width == 1 and info.get("offset") is None and not info.get("bus"):
+            pins.append(f"pin ({port}) {{ {body} }}")
+        else:
+            pins.append(f"bus ({port}) {{ bus_type : b{width}; {body} }}")
+    return f"cell ({name}) {{ area : 0; " + "\n ".join(pins) + " }\n"
+
+
+def memory_library(boxes: dict[str, dict[str, Any]], period: float) -> str:
+    widths = sorted({len(p["bits"]) for m in boxes.values() for p in m["ports"].values()})
+    types = "".join(
+        f"type (b{w}) {{ base_type : array; data_type : bit; bit_width : {w}; bit_from : {w - 1}; bit_to : 0; "
+        f"downto : true; }}\n"
+        for w in widths
+    )
+    cells = "".join(liberty_cell(name, module, period) for name, module in boxes.items())
+    return (
+        'library (kv_memories) { delay_model : table_lookup; time_unit : "1ns"; voltage_unit : "1V"; '
+        'current_unit : "1mA"; pulling_resistance_unit : "1kohm"; capacitive_load_unit (1, pf);\n'
+        f"{types}{cells}}}\n"
+    )
+
+
+def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> tuple[str, dict[str, dict[str, Any]], set[str]]:
+    """One netlist of the unit and its parts with plain module names, the memories in it, the constant outputs."""
+    text = ""
+    boxes: dict[str, dict[str, Any]] = {}
+    constant: set[str] = set()
+    for name in [*unit.parts, unit.name]:
+        part = folder / name
+        if not (part / "netlist.json").exists():
+            raise SystemExit(f"sta: no netlist of {name} in {part.relative_to(flow.ROOT)}: run `make synth` first")
+        design = json.loads((part / "netlist.json").read_text())["modules"]
+        used = {c["type"] for c in design[name]["cells"].values()}
+        netlist = (part / "netlist.v").read_text()
+        for kind in sorted(used):
+            base = kind.split("$")[0]
+            if "$" not in kind or base not in [*memories, *unit.parts]:
+                continue
+            plain = base
+            if base in memories:
+                plain = f"{base}_{len(boxes)}"
+                boxes[plain] = design[kind]
+            netlist = netlist.replace(f"\\{kind} ", f"{plain} ")
+        text += netlist
+        if name == unit.name:
+            for port, info in design[name]["ports"].items():
+                if info["direction"] == "output":
+                    wide = len(info["bits"]) > 1
+                    constant |= {f"{port}[{i}]" if wide else port for i, b in enumerate(info["bits"]) if isinstance(b, str)}
+    (out / "sta.v").write_text(text)
+    return str(out / "sta.v"), boxes, constant
+
+
+def analyse(name: str, config: str, lib: flow.Library, folder: Path, memories: list[str]) -> list[str]:
+    """Runs OpenSTA on a unit; what is wrong with its constraints."""
+    unit = flow.unit(name)
+    out = folder / name
+    netlist, boxes, constant = gather(unit, folder, out, memories)
+    reads = [f"read_liberty {f}" for f in lib.files]
+    if boxes:
+        (out / "memories.lib").write_text(memory_library(boxes, period_ns(lib)))
+        reads.append(f"read_liberty {out / 'memories.lib'}")
+    tcl = "\n".join(
+        [
+            *reads,
+            f"read_verilog {netlist}",
+            f"link_design {name}",
+            f"source {flow.ROOT / str(lib.sdc)}",
+            f"source {flow.ROOT / 'constraints/kvsink.sdc'}",
+            'puts "TAG setup"',
+            "check_setup -verbose",
+            'puts "TAG paths"',
+            "report_checks -path_delay max -format full -digits 3",
+            'puts "TAG end"',
+            "exit",
+        ]
+    )
+    (out / "sta.tcl").write_text(tcl + "\n")
+    try:
+        done = subprocess.run(
+            ["sta", "-no_splash", "-exit", str(out / "sta.tcl")], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise SystemExit("sta: OpenSTA is not installed (make doctor)") from None
+    log = done.stdout + done.stderr
+    (out / "sta.log").write_text(log)
+    if "TAG end" not in log:
+        return [f"OpenSTA stopped: {next((x for x in log.splitlines() if 'Error' in x), log[-200:])}"]
+    before, _, rest = log.partition("TAG setup")
+    setup, _, paths = rest.partition("TAG paths")
+    wrong = [line for line in before.splitlines() if re.search(r"Error|not found|Warning", line)]
+    wrong += [x.strip() for x in setup.splitlines() if x.strip() and x.strip() not in constant]
+    # A heading alone, whose ports are all constant outputs, is no finding.
+    if all(x.startswith("Warning: There") or "unconstrained endpoint" in x for x in wrong) and len(wrong) == 1 and constant:
+        wrong = []
+    slack = re.search(r"(-?[\d.]+)\s+slack", paths)
+    shown = f"{float(slack.group(1)) / lib.time_per_ns:.2f} ns" if slack else "no path"
+    print(f"{'FAIL' if wrong else 'pass'}  {name:20} {config}, {lib.name}: worst slack {shown} at {period_ns(lib):g} ns")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unit", default="kvsink_top", help="one unit, or several with commas")
+    parser.add_argument("--config", default="small", choices=flow.CONFIGS)
+    parser.add_argument("--lib", default="osu018")
+    parser.add_argument("--pdk")
+    args = parser.parse_args()
+    lib = flow.library(args.lib, args.pdk, flow.ROOT / "build/synth/liberty")
+    if not lib.sdc:
+        raise SystemExit("sta: constraints are there for osu018, sky130 and asap7 (constraints/)")
+    folder = flow.ROOT / "build/synth" / args.config
+    folder = folder if lib.name == "osu018" else folder / lib.name
+    failed = False
+    for name in args.unit.split(","):
+        wrong = analyse(name, args.config, lib, folder, list(flow.table()["memories"]))
+        failed = failed or bool(wrong)
+        for line in wrong[:12]:
+            print(f"      {line}")
+        if len(wrong) > 12:
+            print(f"      and {len(wrong) - 12} lines more in {(folder / name / 'sta.log').relative_to(flow.ROOT)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands of `kvsink`. Each returns the exit status: 0 all equal, 1 a difference from the golden model, 2 bad
+// usage or bad input. main.cpp parses and checks the options; a command checks what only it can know.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "sw/trace/result.hpp"
+
+namespace kvsink::command {
+
+inline constexpr int kEqual = 0;
+inline constexpr int kDifferent = 1;
+inline constexpr int kBadInput = 2;
+
+enum class Config { kSmall, kDefault, kLarge };
+enum class Policy { kSinks, kFill, kDynamic, kHbm };
+enum class Base { kE, k2 };
+enum class Format { kFp32, kFp16, kBf16 };
+
+/// Names as they are spelt on the command line and in the JSON.
+const char* name(Config config);
+const char* name(Policy policy);
+
+struct ReplayOptions {
+  std::string trace;
+  Config config = Config::kSmall;
+  Policy policy = Policy::kSinks;
+  std::optional<std::uint32_t> budget;  ///< SRAM_budget in slots; none: the policy's own (hbm: always 0)
+  std::optional<std::string> tiers;     ///< file with address windows, latencies and bandwidths; it exists
+  std::optional<std::string> home;      ///< name of the tier that holds the cache
+  std::uint32_t latency = 150;          ///< of the memory, in cycles, 1..100000
+  std::uint32_t stall = 0;              ///< of 100 cycles, how many a handshake stalls at random, 0..90
+  std::uint64_t seed = 1;
+  std::optional<std::string> out;   ///< safetensors with what the RTL produced
+  std::optional<std::string> json;  ///< "-": standard output, which then carries nothing else
+  std::optional<std::string> fst;   ///< waveform
+};
+
+struct GoldenOptions {
+  std::string trace;
+  std::string out;
+};
+
+struct DiffOptions {
+  std::string a;
+  std::string b;
+  double ulp = 16;           ///< largest difference that still counts as equal
+  std::uint32_t lines = 10;  ///< of the worst differences to print
+};
+
+struct MergeOptions {
+  std::string in;
+  std::string out;
+  Base base = Base::kE;
+  Format format = Format::kFp32;
+};
+
+struct InfoOptions {
+  std::string trace;
+  std::optional<std::string> json;  ///< "-": standard output, which then carries nothing else
+};
+
+int cmd_replay(const ReplayOptions& options);
+int cmd_golden(const GoldenOptions& options);
+int cmd_diff(const DiffOptions& options);
+int cmd_merge(const MergeOptions& options);
+int cmd_info(const InfoOptions& options);
+
+/// Writes one line to standard error, `kvsink: <message>`, and returns kBadInput.
+int fail(const Error& error);
+
+/// Writes text to a file, whole or not at all, or to standard output for "-".
+Result<void> write_text(const std::string& path, const std::string& text);
+
+/// Progress of long work: a line that is rewritten, on a terminal only (standard error). It is wiped at the end.
+class Progress {
+ public:
+  explicit Progress(std::string what);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// `done` of `total` units of work; redraws at most once for every percent.
+  void set(std::uint64_t done, std::uint64_t total);
+
+ private:
+  std::string what_;
+  bool terminal_;
+  int shown_ = -1;
+};
+
+}  // namespace kvsink::command

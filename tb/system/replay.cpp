@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tb/system/replay.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "sw/golden/attention.hpp"
+#include "sw/golden/bounds.hpp"
+#include "sw/golden/bytes.hpp"
+#include "sw/golden/half.hpp"
+#include "sw/models/lse_merge_model.hpp"
+#include "tb/system/compute.hpp"
+#include "tb/system/host.hpp"
+#include "tb/system/kv_cache.hpp"
+#include "tb/system/residency_checker.hpp"
+
+namespace kvsink::tb {
+namespace {
+
+constexpr uint32_t kOwner = 1;          // not 0, so that an owner field that is lost shows
+constexpr uint32_t kProfile = 0;
+constexpr uint32_t kPageTokens = 16;
+constexpr uint64_t kRegion = 0x1'2340'0000;
+constexpr uint64_t kHang = 2'000'000;   // cycles without which nothing may take
+constexpr uint8_t kPlaneK = 1, kPlaneV = 2;
+
+std::span<const uint8_t> bytes_of(std::span<const uint16_t> values) {
+  return {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()};
+}
+
+/// What one (layer, kv head) of a step needs, from its first request to its last merged output.
+struct Work {
+  uint32_t layer = 0;
+  uint32_t head = 0;
+  PathRows path[2];  // index: Path
+  uint32_t requests_open = 0;
+  explicit Work(uint32_t head_dim) : path{PathRows(head_dim), PathRows(head_dim)} {}
+};
+
+/// A merge under way: what the bit-exact model says and what came.
+struct Merge {
+  uint32_t layer = 0, step = 0, q_head = 0;
+  model::LseMerge::Result expected;
+  std::vector<uint32_t> got;
+  uint32_t got_lse = 0;
+};
+
+class Replay {
+ public:
+  Replay(const trace::Trace& trace, const ReplaySettings& settings, ReplayResult& result)
+      : trace_(trace), dims_(trace.dims()), settings_(settings), result_(result) {}
+
+  std::string run();
+
+ private:
+  std::string set_up();
+  std::string prefill();
+  std::string decode();
+  std::string step(uint32_t n);
+  std::string finish();
+
+  void write_rows(uint32_t position);
+  void queue_weights(uint32_t layer, uint32_t q_head, uint32_t query, bool last);
+  std::string run_weights(const std::function<bool()>& more);
+  void issue();
+  void row(const Row& row);
+  void closed(const RowRequest& request, bool refused);
+  void attend(Work& work);
+  void merged(const MergedBeat& beat);
+  void check_output(const Merge& merge);
+  std::string command(const char* what, const Answer& answer);
+  std::string until(const char* what, const std::function<bool()>& done);
+  [[nodiscard]] uint8_t free_id();
+
+  const trace::Trace& trace_;
+  const trace::Dims dims_;
+  const ReplaySettings& settings_;
+  ReplayResult& result_;
+
+  std::unique_ptr<Bench> bench_;
+  std::unique_ptr<Host> host_;
+  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<RowScoreboard> rows_;
+  std::unique_ptr<ResidencyChecker> residency_;
+  Capabilities caps_;
+  uint32_t profile_slots_ = 0;
+  std::vector<uint8_t> row_scratch_;
+  MemoryWrite write_;
+
+  uint32_t step_ = 0;
+  uint32_t next_work_ = 0;                      // of layers * kv_heads in this step
+  uint32_t pairs_open_ = 0;
+  std::map<uint8_t, std::shared_ptr<Work>> by_request_;
+  uint8_t next_id_ = 0;
+  uint16_t next_merge_ = 0;
+  std::map<uint16_t, Merge> merges_;
+  uint64_t outputs_due_ = 0;
+  uint64_t log_drained_ = 0;
+};
+
+std::string Replay::command(const char* what, const Answer& answer) {
+  if (!answer.error.empty()) return fmt::format("{}: {}", what, answer.error);
+  if (!answer.ok()) return fmt::format("{}: the block answered with status {:#04x}", what, answer.status);
+  return {};
+}
+
+std::string Replay::until(const char* what, const std::function<bool()>& done) {
+  if (bench_->run_until(done, kHang)) return {};
+  return fmt::format("{}: nothing more after {} cycles; open: {}", what, kHang, rows_->describe_open());
+}
+
+std::string Replay::set_up() {
+  std::string why;
+  bench_ = Bench::make(settings_.bench, why);
+  if (!bench_) return why;
+  host_ = std::make_unique<Host>(*bench_);
+  if (why = host_->probe(caps_); !why.empty()) return why;
+  const trace::Limits limits{caps_.layers, caps_.q_heads, caps_.kv_heads, caps_.row_bytes / 2, caps_.positions};
+  if (const auto fits = trace::check_limits(trace_, limits, settings_.bench.config); !fits) return fits.error().message;
+
+  KvShape shape;
+  shape.layers = dims_.L;
+  shape.kv_heads = dims_.Hkv;
+  shape.row_bytes = dims_.d * 2;
+  shape.beat_bytes = bench_->beat_bytes();
+  shape.page_tokens = kPageTokens;
+  shape.positions = dims_.T;
+  cache_ = std::make_unique<KvCache>(shape, kRegion, settings_.bench.seed * 77 + 1);
+  row_scratch_.assign(shape.row_stride(), 0);
+  write_ = [this](uint64_t addr, std::span<const uint8_t> bytes) { bench_->memory().write(addr, bytes); };
+  cache_->write_table(write_);
+  for (uint32_t position = 0; position < trace_.prefill_tokens(); ++position) write_rows(position);
+
+  const auto expected = [this](uint32_t, uint32_t layer, uint32_t plane, uint32_t position,
+                               uint32_t head) -> std::span<const uint8_t> {
+    const auto values = plane == 0 ? trace_.k(layer, position, head) : trace_.v(layer, position, head);
+    std::fill(row_scratch_.begin(), row_scratch_.end(), uint8_t{0});
+    std::memcpy(row_scratch_.data(), values.data(), values.size_bytes());
+    return row_scratch_;
+  };
+  rows_ = std::make_unique<RowScoreboard>(kPageTokens, shape.row_beats(), shape.beat_bytes, expected,
+                                          result_.differences);
+  rows_->on_row([this](const Row& r) { row(r); });
+  rows_->on_closed([this](const RowRequest& r, bool refused) { closed(r, refused); });
+  bench_->on_request = [this](const RowRequest& r) { rows_->accepted(r, true); };
+  bench_->on_row_beat = [this](Path path, const RowBeat& b) { rows_->beat(path, b, bench_->cycle()); };
+  bench_->on_merged = [this](const MergedBeat& b) { merged(b); };
+
+  const uint32_t slot_beats = dims_.L * dims_.Hkv * KvCache::kPlanes * shape.row_beats();
+  profile_slots_ = std::min(caps_.slots, caps_.sram_bytes / (slot_beats * shape.beat_bytes));
+  if (profile_slots_ == 0) {
+    return fmt::format("{}: one token takes {} bytes of slot SRAM, the configuration {} has {}", trace_.path(),
+                       slot_beats * shape.beat_bytes, settings_.bench.config, caps_.sram_bytes);
+  }
+  Registers registers;
+  registers.sram_budget = settings_.policy == Policy::kHbm ? 0
+                          : settings_.budget >= 0
+                              ? std::min<uint32_t>(caps_.slots, static_cast<uint32_t>(settings_.budget))
+                              : caps_.slots;
+  if (settings_.policy == Policy::kFill) registers.t_sink = 0;
+  registers.dynamic = settings_.policy == Policy::kDynamic;
+  if (why = host_->configure(*cache_, dims_.L, registers, dims_.Hq); !why.empty()) return why;
+
+  residency_ = std::make_unique<ResidencyChecker>(
+      ResidencyChecker::Sizes{caps_.slots, caps_.entries, caps_.owners, caps_.positions, caps_.profiles, caps_.log_records,
+                              caps_.sram_bytes / shape.beat_bytes, caps_.kv_heads, shape.row_beats()},
+      registers, result_.differences);
+  residency_->on_path([this](uint8_t id, uint32_t position, Path path) { rows_->predict(id, position, path); });
+  bench_->on_probe = [this](const ProbeEvent& e) { residency_->event(e); };
+
+  if (why = command("set_profile", host_->set_profile(kProfile, dims_.L, (uint64_t{1} << dims_.Hkv) - 1, 3, 0,
+                                                      profile_slots_, 0));
+      !why.empty()) {
+    return why;
+  }
+  Owner owner;
+  owner.number = kOwner;
+  owner.table_base = cache_->table_base();
+  owner.length = owner.committed = trace_.prefill_tokens();
+  owner.profile = kProfile;
+  return command("set_owner", host_->set_owner(owner));
+}
+
+void Replay::write_rows(uint32_t position) {
+  for (uint32_t layer = 0; layer < dims_.L; ++layer) {
+    for (uint32_t head = 0; head < dims_.Hkv; ++head) {
+      cache_->write_row(write_, layer, 0, position, head, bytes_of(trace_.k(layer, position, head)));
+      cache_->write_row(write_, layer, 1, position, head, bytes_of(trace_.v(layer, position, head)));
+    }
+  }
+}
+
+void Replay::queue_weights(uint32_t layer, uint32_t q_head, uint32_t query, bool last) {
+  const auto weights = golden::attention_weights(trace_, layer, q_head, query);
+  const uint32_t lanes = bench_->beat_bytes() / 4;
+  for (uint32_t first = 0; first <= query; first += lanes) {
+    ScoreBeat beat;
+    beat.owner = kOwner;
+    beat.layer = layer;
+    beat.q_head = q_head;
+    beat.query_pos = query;
+    beat.first = first;
+    const uint32_t count = std::min(lanes, query + 1 - first);
+    for (uint32_t i = 0; i < count; ++i) {
+      beat.strobe |= 1U << i;
+      beat.weight[i] = std::bit_cast<uint32_t>(static_cast<float>(weights[first + i]));
+    }
+    beat.last = last && first + lanes > query;
+    bench_->scores.push_back(beat);
+  }
+}
+
+std::string Replay::run_weights(const std::function<bool()>& more) {
+  while (more()) {
+    if (auto why = until("score stream", [this] { return bench_->scores.size() < 64; }); !why.empty()) return why;
+  }
+  return until("score stream", [this] { return bench_->scores.empty(); });
+}
+
+std::string Replay::prefill() {
+  uint32_t layer = 0, q_head = 0, query = 0;
+  auto why = run_weights([&] {
+    if (layer == dims_.L) return false;
+    const bool last = layer + 1 == dims_.L && q_head + 1 == dims_.Hq && query + 1 == trace_.prefill_tokens();
+    queue_weights(layer, q_head, query, last);
+    if (++query == trace_.prefill_tokens()) {
+      query = 0;
+      if (++q_head == dims_.Hq) {
+        q_head = 0;
+        ++layer;
+      }
+    }
+    return true;
+  });
+  if (!why.empty()) return why;
+  if (why = command("step_end (prefill)", host_->step_end(kOwner, true, false)); !why.empty()) return why;
+  if (settings_.wait) why = command("wait_promotions", host_->wait_promotions(kOwner));
+  return why;
+}
+
+uint8_t Replay::free_id() {
+  while (rows_->in_use(next_id_) || by_request_.contains(next_id_)) ++next_id_;
+  return next_id_++;
+}
+
+// Keeps as many (layer, head) pairs in flight as there are lists that may be kept.
+void Replay::issue() {
+  const uint32_t window = std::max(1U, caps_.readers / 2);
+  const auto position = static_cast<uint32_t>(trace_.decode_positions()[step_]);
+  while (next_work_ < dims_.L * dims_.Hkv && pairs_open_ < window) {
+    auto work = std::make_shared<Work>(dims_.d);
+    work->layer = next_work_ / dims_.Hkv;
+    work->head = next_work_ % dims_.Hkv;
+    RowRequest k;
+    k.owner = kOwner;
+    k.layer = work->layer;
+    k.head = work->head;
+    k.first = 0;
+    k.count = position + 1;
+    k.id = free_id();
+    by_request_[k.id] = work;
+    if (settings_.keep_and_follow) {
+      k.planes = kPlaneK;
+      k.keep = true;
+      RowRequest v = k;
+      v.planes = kPlaneV;
+      v.keep = false;
+      v.follow = true;
+      v.follow_id = k.id;
+      v.id = free_id();
+      by_request_[v.id] = work;
+      work->requests_open = 2;
+      bench_->requests.push_back(k);
+      bench_->requests.push_back(v);
+    } else {
+      k.planes = kPlaneK | kPlaneV;
+      work->requests_open = 1;
+      bench_->requests.push_back(k);
+    }
+    ++pairs_open_;
+    ++next_work_;
+  }
+}
+
+void Replay::row(const Row& r) {
+  const auto found = by_request_.find(r.request->id);
+  if (found == by_request_.end() || r.error) return;
+  found->second->path[static_cast<int>(r.path)].add(r.plane, r.position, r.bytes);
+}
+
+void Replay::closed(const RowRequest& request, bool refused) {
+  if (refused) {
+    result_.differences.add("bypass_mux", bench_->cycle(),
+                            fmt::format("request {} was to keep its list and was refused, with {} lists and {} in use",
+                                        request.id, caps_.readers, pairs_open_));
+  }
+  const auto found = by_request_.find(request.id);
+  if (found == by_request_.end()) return;
+  const auto work = found->second;
+  by_request_.erase(found);
+  if (--work->requests_open != 0) return;
+  --pairs_open_;
+  attend(*work);
+  issue();
+}
+
+void Replay::attend(Work& work) {
+  const auto position = static_cast<uint32_t>(trace_.decode_positions()[step_]);
+  const uint32_t group = dims_.Hq / dims_.Hkv;
+  const uint32_t lanes = caps_.lanes;
+  const uint32_t beats = (dims_.d + lanes - 1) / lanes;
+  for (uint32_t g = 0; g < group; ++g) {
+    Merge merge;
+    merge.layer = work.layer;
+    merge.step = step_;
+    merge.q_head = work.head * group + g;
+    const uint16_t id = next_merge_++;
+    std::vector<model::LseMerge::Partial> partials;
+    for (const Path path : {Path::kSink, Path::kBulk}) {
+      const Partial partial =
+          work.path[static_cast<int>(path)].attend(trace_.q(work.layer, position, merge.q_head), trace_.scale());
+      model::LseMerge::Partial p;
+      p.lse = std::bit_cast<uint32_t>(partial.lse);
+      p.is_sink = path == Path::kSink;
+      for (const float o : partial.o) p.o.push_back(std::bit_cast<uint32_t>(o));
+      for (uint32_t b = 0; b < beats; ++b) {
+        PartialBeat beat;
+        beat.id = id;
+        beat.first = b == 0;
+        beat.last_partial = path == Path::kBulk;
+        beat.is_sink = p.is_sink;
+        beat.lse = p.lse;
+        beat.beats = static_cast<uint8_t>(beats - 1);
+        for (uint32_t i = 0; i < lanes && b * lanes + i < dims_.d; ++i) beat.data[i] = p.o[b * lanes + i];
+        bench_->partials.push_back(beat);
+      }
+      partials.push_back(std::move(p));
+    }
+    merge.expected = model::LseMerge().merge(partials);
+    merges_.emplace(id, std::move(merge));
+  }
+}
+
+void Replay::merged(const MergedBeat& beat) {
+  const auto found = merges_.find(beat.id);
+  if (found == merges_.end()) {
+    ++result_.outputs_wrong;
+    result_.differences.add("lse_merge", bench_->cycle(), fmt::format("output of merge {}, which is not open", beat.id));
+    return;
+  }
+  Merge& merge = found->second;
+  if (beat.first) merge.got_lse = beat.lse;
+  for (uint32_t i = 0; i < caps_.lanes && merge.got.size() < dims_.d; ++i) merge.got.push_back(beat.data[i]);
+  if (!beat.last) return;
+  check_output(merge);
+  merges_.erase(found);
+  --outputs_due_;
+}
+
+void Replay::check_output(const Merge& merge) {
+  ++result_.outputs_checked;
+  if (merge.got != merge.expected.o || merge.got_lse != merge.expected.lse) {
+    ++result_.outputs_wrong;
+    std::size_t at = 0;
+    while (at < merge.got.size() && merge.got[at] == merge.expected.o[at]) ++at;
+    result_.differences.add(
+        "lse_merge", bench_->cycle(),
+        fmt::format("layer {}, step {}, query head {}: {} expected {:#010x}, came {:#010x}", merge.layer, merge.step,
+                    merge.q_head, at < merge.got.size() ? fmt::format("element {}", at) : "lse",
+                    at < merge.got.size() ? merge.expected.o[at] : merge.expected.lse,
+                    at < merge.got.size() ? merge.got[at] : merge.got_lse));
+  }
+  const std::size_t index = result_.outputs.index(merge.layer, merge.step, merge.q_head);
+  const auto out = result_.outputs.o_row(index);
+  for (uint32_t i = 0; i < dims_.d && i < merge.got.size(); ++i) out[i] = std::bit_cast<float>(merge.got[i]);
+  result_.outputs.lse[index] = std::bit_cast<float>(merge.got_lse);
+
+  // Against the trace, and against exact arithmetic over the same rows (all of them, however they were served).
+  const auto reference = trace_.o(merge.layer, merge.step, merge.q_head);
+  const auto position = static_cast<uint32_t>(trace_.decode_positions()[merge.step]);
+  const golden::Partial exact = golden::exact_attention(trace_, merge.layer, merge.q_head, position);
+  const golden::Merged scale = golden::merge(std::span(&exact, 1));
+  for (uint32_t i = 0; i < dims_.d; ++i) {
+    result_.max_abs_error = std::max(result_.max_abs_error, std::fabs(double{out[i]} - double{reference[i]}));
+    result_.max_error_ulp = std::max(result_.max_error_ulp, golden::error_ulp(out[i], exact.o[i], scale.m[i]));
+  }
+}
+
+std::string Replay::step(uint32_t n) {
+  step_ = n;
+  const auto position = static_cast<uint32_t>(trace_.decode_positions()[n]);
+  write_rows(position);
+  if (auto why = command("set_length", host_->set_length(kOwner, position + 1, position + 1)); !why.empty()) return why;
+  if (settings_.on_step) settings_.on_step(*bench_, n);
+
+  next_work_ = 0;
+  outputs_due_ = uint64_t{dims_.L} * dims_.Hq;
+  issue();
+  if (auto why = until("decode step", [this] { return outputs_due_ == 0; }); !why.empty()) {
+    return fmt::format("step {} (position {}): {}", n, position, why);
+  }
+  const bool scored = settings_.policy == Policy::kDynamic;
+  if (scored) {
+    uint32_t row = 0;
+    auto why = run_weights([&] {
+      if (row == dims_.L * dims_.Hq) return false;
+      queue_weights(row / dims_.Hq, row % dims_.Hq, position, row + 1 == dims_.L * dims_.Hq);
+      ++row;
+      return true;
+    });
+    if (!why.empty()) return why;
+  }
+  if (auto why = command("step_end", host_->step_end(kOwner, false, !scored)); !why.empty()) return why;
+  residency_->drained(host_->drain_log());
+  if (settings_.on_progress) settings_.on_progress(n + 1, settings_.steps != 0 ? settings_.steps : dims_.N);
+  return {};
+}
+
+std::string Replay::decode() {
+  const uint32_t steps = settings_.steps != 0 ? std::min(settings_.steps, dims_.N) : dims_.N;
+  for (uint32_t n = 0; n < steps; ++n) {
+    if (auto why = step(n); !why.empty()) return why;
+  }
+  return {};
+}
+
+std::string Replay::finish() {
+  const Counters c = host_->counters();
+  residency_->drained(host_->drain_log());
+  residency_->finish(bench_->cycle());
+  const uint64_t bb = bench_->beat_bytes();
+  result_.rows = rows_->counts();
+  result_.events_checked = residency_->checked();
+  result_.events_wrong = residency_->wrong();
+  result_.kv_needed = golden::kv_needed(trace_);
+  result_.hbm_bulk = c.port_bulk_beats * bb;
+  result_.hbm_promotion = c.promo_beats * bb;
+  result_.hbm_dropped = c.dropped_beats * bb;
+  result_.hbm_table = c.table_beats * bb;
+  result_.sram = c.sink_beats * bb;
+  result_.sram_mass = c.merges == 0 ? 0 : c.mass / static_cast<double>(c.merges);
+  result_.promoted = c.granted;
+  result_.evicted = c.evicted;
+  result_.refused = c.refused;
+  result_.peak_slots = residency_->peak_slots();
+  result_.sinks = residency_->sinks();
+  result_.repromoted_rows = residency_->repromoted_tokens() * dims_.L * dims_.Hkv * KvCache::kPlanes;
+  if (c.sink_rows != result_.rows.sink || c.bulk_rows != result_.rows.bulk) {
+    result_.differences.add("csr", bench_->cycle(),
+                            fmt::format("the counters say {} sink and {} bulk rows, {} and {} were delivered", c.sink_rows,
+                                        c.bulk_rows, result_.rows.sink, result_.rows.bulk));
+  }
+  return {};
+}
+
+std::string Replay::run() {
+  result_.outputs = trace::Outputs::for_trace(dims_);
+  for (uint32_t layer = 0; layer < dims_.L; ++layer) {
+    for (uint32_t t = 0; t < dims_.T; ++t) {
+      for (uint32_t h = 0; h < dims_.Hkv; ++h) {
+        for (const uint16_t bits : trace_.v(layer, t, h)) {
+          result_.largest_v = std::max(result_.largest_v, std::fabs(double{golden::half_to_float(bits)}));
+        }
+      }
+    }
+  }
+  if (auto why = set_up(); !why.empty()) return why;
+  const uint64_t begin = bench_->cycle();
+  if (auto why = prefill(); !why.empty()) return "prefill: " + why;
+  const uint64_t decode_begin = bench_->cycle();
+  const uint64_t beats_before = bench_->memory().beats();
+  if (auto why = decode(); !why.empty()) return "decode: " + why;
+  result_.cycles_prefill = decode_begin - begin;
+  result_.cycles_decode = bench_->cycle() - decode_begin;
+  result_.cycles_total = bench_->cycle();
+  result_.bus_beats = bench_->memory().beats() - beats_before;
+  if (auto why = finish(); !why.empty()) return why;
+  const double useful = static_cast<double>(result_.hbm_bulk) / bench_->beat_bytes();
+  result_.decode_utilisation = useful / static_cast<double>(result_.cycles_decode);
+  return {};
+}
+
+}  // namespace
+
+ReplayResult replay(const trace::Trace& trace, const ReplaySettings& settings) {
+  ReplayResult result;
+  Replay run(trace, settings, result);
+  result.error = run.run();
+  return result;
+}
+
+}  // namespace kvsink::tb

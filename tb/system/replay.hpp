@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// A captured trace through the whole block: scores, placement, promotion, decode, merge. Every row, every output, every
+// record and every path is compared; nothing the block should compute is computed here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sw/trace/trace.hpp"
+#include "tb/system/bench.hpp"
+#include "tb/system/differences.hpp"
+#include "tb/system/row_scoreboard.hpp"
+
+namespace kvsink::tb {
+
+enum class Policy { kSinks, kFill, kDynamic, kHbm };
+
+struct ReplaySettings {
+  BenchOptions bench;
+  Policy policy = Policy::kSinks;
+  int64_t budget = -1;        // SRAM_budget in slots; -1: as many as the SRAM holds
+  bool wait = true;           // wait_promotions before the first step; false: start early, by watermark
+  bool keep_and_follow = true;  // K with keep, V follows; false: one request for both planes
+  uint32_t steps = 0;         // decode steps to run; 0: all of the trace
+  /// Called at the beginning of each decode step, for tests that break something.
+  std::function<void(Bench&, uint32_t step)> on_step;
+  /// Called about once in 2,000 cycles with the steps done, for progress.
+  std::function<void(uint32_t done, uint32_t all)> on_progress;
+};
+
+struct Sink {
+  uint32_t position = 0;
+  double score = 0;  // 1.0: an even spread
+};
+
+struct ReplayResult {
+  std::string error;  // not empty: the replay could not be run or did not end; one line
+
+  // check
+  RowCounts rows;
+  uint64_t events_checked = 0, events_wrong = 0;
+  uint64_t outputs_checked = 0, outputs_wrong = 0;
+  double max_error_ulp = 0;   // against exact arithmetic on the same rows, ulp(fp32) of M
+  double max_abs_error = 0;   // against the trace's own outputs
+  double largest_v = 0;       // of the trace, to hold max_abs_error against
+  uint64_t paths_unchecked = 0;
+
+  // bytes
+  uint64_t kv_needed = 0, hbm_bulk = 0, hbm_promotion = 0, hbm_dropped = 0, hbm_table = 0, sram = 0, repromoted_rows = 0;
+
+  std::vector<Sink> sinks;
+  double sram_mass = 0;       // fraction of the attention mass that SRAM served, from the block's counters
+  uint64_t cycles_total = 0, cycles_prefill = 0, cycles_decode = 0;
+  uint64_t bus_beats = 0;     // beats on the memory port during decode
+  double decode_utilisation = 0;
+  uint64_t promoted = 0, evicted = 0, refused = 0, peak_slots = 0;
+
+  trace::Outputs outputs;
+  Differences differences;
+
+  [[nodiscard]] uint64_t tokens_decoded() const { return outputs.N; }
+  [[nodiscard]] bool equal() const {
+    return error.empty() && rows.wrong + rows.missing + rows.repeated + rows.false_miss + rows.false_hit == 0 &&
+           events_wrong == 0 && outputs_wrong == 0 && differences.count() == 0;
+  }
+};
+
+/// Runs a replay. Bad input (a trace beyond the configuration) comes back as `error`.
+ReplayResult replay(const trace::Trace& trace, const ReplaySettings& settings);
+
+}  // namespace kvsink::tb

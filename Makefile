@@ -41,7 +41,7 @@ build: configure ## everything: the command, the tests, the Verilated models
 
 run: configure ## replay TRACE with sinks in SRAM and with all rows from HBM; summary and build/report/index.html
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
-	@$(PY) scripts/run.py --kvsink $(KVSINK) --trace $(TRACE) --config $(CONFIG) --out $(BUILD)/report
+	@KVSINK=$(KVSINK) $(PY) scripts/run.py --trace $(TRACE) --config $(CONFIG) --out $(BUILD)/report
 
 verify: configure ## all tests, or those of TEST=; ends with `N passed, N failed`
 	@cmake --build $(BUILD) -j $(JOBS)

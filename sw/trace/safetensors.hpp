@@ -23,7 +23,7 @@ std::string_view dtype_name(DType dtype);
 std::size_t dtype_bytes(DType dtype);
 
 /// Text between quotes for a message: control characters are escaped and long text is cut, so that it stays one line.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 /// A shape as "[4][256][2][64]".
 std::string shape_text(std::span<const std::uint64_t> shape);
 

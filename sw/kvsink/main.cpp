@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// kvsink: replays captured attention traces through the Verilated block and compares with the golden model.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <filesystem>
+#include <limits>
+#include <new>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "sw/kvsink/commands.hpp"
+
+namespace kvsink::command {
+namespace {
+
+constexpr std::uint32_t kMaxLatency = 100'000;
+constexpr std::uint32_t kMaxStall = 90;
+constexpr std::uint32_t kMaxSlots = 65'535;
+
+/// One of some names; the text is kept until all options are known to be right.
+template <class T>
+CLI::Option* choice(CLI::App* app, const std::string& flag, T& value,
+                    const std::vector<std::pair<std::string, T>>& names, const std::string& help) {
+  std::string list;
+  for (const auto& [text, unused] : names) {
+    list += (list.empty() ? "" : "|") + text;
+  }
+  return app
+      ->add_option_function<std::string>(
+          flag,
+          [&value, names, list, flag](const std::string& text) {
+            const auto found =
+                std::find_if(names.begin(), names.end(), [&text](const auto& row) { return row.first == text; });
+            if (found == names.end()) {
+              throw CLI::ValidationError(flag, "'" + text + "' is not one of " + list);
+            }
+            value = found->second;
+          },
+          help)
+      ->type_name(list);
+}
+
+/// A whole number from `low` to `high`, in decimal.
+template <class T, class Set>
+CLI::Option* number(CLI::App* app, const std::string& flag, T low, T high, Set set, const std::string& help) {
+  return app
+      ->add_option_function<std::string>(
+          flag,
+          [flag, low, high, set](const std::string& text) {
+            T value{};
+            const char* end = text.data() + text.size();
+            const auto [stop, code] = std::from_chars(text.data(), end, value);
+            if (code != std::errc() || stop != end || value < low || value > high) {
+              throw CLI::ValidationError(flag,
+                                         fmt::format("'{}' is not a whole number from {} to {}", text, low, high));
+            }
+            set(value);
+          },
+          help)
+      ->type_name(fmt::format("{}..{}", low, high));
+}
+
+/// Text that is not empty.
+template <class Set>
+CLI::Option* text(CLI::App* app, const std::string& flag, Set set, const std::string& type, const std::string& help) {
+  return app
+      ->add_option_function<std::string>(
+          flag,
+          [flag, set](const std::string& value) {
+            if (value.empty()) {
+              throw CLI::ValidationError(flag, "is empty");
+            }
+            set(value);
+          },
+          help)
+      ->type_name(type);
+}
+
+CLI::Option* file(CLI::App* app, const std::string& flag, std::string& into, const std::string& help) {
+  return text(
+      app, flag, [&into](const std::string& value) { into = value; }, "FILE", help);
+}
+
+CLI::Option* file(CLI::App* app, const std::string& flag, std::optional<std::string>& into, const std::string& help) {
+  return text(
+      app, flag, [&into](const std::string& value) { into = value; }, "FILE", help);
+}
+
+/// Everything that can be asked for, and which of it was.
+struct Options {
+  ReplayOptions replay;
+  GoldenOptions golden;
+  DiffOptions diff;
+  MergeOptions merge;
+  InfoOptions info;
+};
+
+CLI::App* add_replay(CLI::App& app, ReplayOptions& o) {
+  CLI::App* sub = app.add_subcommand("replay", "replay a trace through the block; compare every row and every output");
+  file(sub, "TRACE", o.trace, "captured trace (safetensors)")->required();
+  choice(sub, "--config", o.config,
+         {{"small", Config::kSmall}, {"default", Config::kDefault}, {"large", Config::kLarge}},
+         "configuration of the block [small]");
+  choice(sub, "--policy", o.policy,
+         {{"sinks", Policy::kSinks}, {"fill", Policy::kFill}, {"dynamic", Policy::kDynamic}, {"hbm", Policy::kHbm}},
+         "what goes to SRAM: sinks (T_sink), fill (the strongest, up to the budget), dynamic (follows decode), "
+         "hbm (nothing: the baseline) [sinks]");
+  number<std::uint32_t>(
+      sub, "--budget", 0, kMaxSlots, [&o](std::uint32_t n) { o.budget = n; }, "SRAM_budget, in slots (tokens)");
+  file(sub, "--tiers", o.tiers, "tiers of the memory: windows, latencies, bandwidths");
+  text(
+      sub, "--home", [&o](const std::string& value) { o.home = value; }, "TIER", "tier that holds the KV cache");
+  number<std::uint32_t>(
+      sub, "--latency", 1, kMaxLatency, [&o](std::uint32_t n) { o.latency = n; },
+      fmt::format("of the memory, in cycles [{}]", o.latency));
+  number<std::uint32_t>(
+      sub, "--stall", 0, kMaxStall, [&o](std::uint32_t n) { o.stall = n; },
+      fmt::format("percent of cycles in which a handshake stalls at random [{}]", o.stall));
+  number<std::uint64_t>(
+      sub, "--seed", 0, std::numeric_limits<std::uint64_t>::max(), [&o](std::uint64_t n) { o.seed = n; },
+      fmt::format("of every random choice [{}]", o.seed));
+  file(sub, "--out", o.out, "what the RTL produced: o and lse (safetensors)");
+  file(sub, "--json", o.json, "the result as one JSON object; - is standard output");
+  file(sub, "--fst", o.fst, "waveform");
+  return sub;
+}
+
+CLI::App* add_golden(CLI::App& app, GoldenOptions& o) {
+  CLI::App* sub = app.add_subcommand("golden", "the golden model alone: exact outputs of a trace's decode steps");
+  file(sub, "TRACE", o.trace, "captured trace (safetensors)")->required();
+  file(sub, "--out", o.out, "o and lse (safetensors)")->required();
+  return sub;
+}
+
+CLI::App* add_diff(CLI::App& app, DiffOptions& o) {
+  CLI::App* sub = app.add_subcommand("diff", "compare two outputs by layer, head and step, worst first");
+  file(sub, "A", o.a, "o and lse (safetensors); a trace will do")->required();
+  file(sub, "B", o.b, "o and lse (safetensors); a trace will do")->required();
+  sub->add_option_function<std::string>(
+         "--ulp",
+         [&o](const std::string& value) {
+           const char* end = value.data() + value.size();
+           const auto [stop, code] = std::from_chars(value.data(), end, o.ulp);
+           if (code != std::errc() || stop != end || !(o.ulp >= 0)) {
+             throw CLI::ValidationError("--ulp", "'" + value + "' is not a number from 0");
+           }
+         },
+         fmt::format("largest difference that counts as equal, in fp32 ulp of the largest |o| of an output and of "
+                     "max(1, |lse|) [{}]",
+                     o.ulp))
+      ->type_name("N");
+  number<std::uint32_t>(
+      sub, "--lines", 0, 1'000'000, [&o](std::uint32_t n) { o.lines = n; },
+      fmt::format("differences to print [{}]", o.lines));
+  return sub;
+}
+
+CLI::App* add_merge(CLI::App& app, MergeOptions& o) {
+  CLI::App* sub = app.add_subcommand("merge", "run partials through the merge unit alone");
+  file(sub, "IN", o.in, "partials: o F32 [P][R][d] and lse F32 [P][R] (safetensors)")->required();
+  file(sub, "--out", o.out, "merged: o [R][d] and lse [R] (safetensors)")->required();
+  choice(sub, "--base", o.base, {{"e", Base::kE}, {"2", Base::k2}}, "of lse [e]");
+  choice(sub, "--format", o.format, {{"fp32", Format::kFp32}, {"fp16", Format::kFp16}, {"bf16", Format::kBf16}},
+         "of O [fp32]");
+  return sub;
+}
+
+CLI::App* add_info(CLI::App& app, InfoOptions& o) {
+  CLI::App* sub = app.add_subcommand("info", "what a trace holds, and where its attention goes");
+  file(sub, "TRACE", o.trace, "captured trace (safetensors)")->required();
+  file(sub, "--json", o.json, "the same as JSON; - is standard output");
+  return sub;
+}
+
+/// A file that will be written: its folder is there, and it is not the input. Found out before the work, not after it.
+Result<void> check_output(const char* flag, const std::optional<std::string>& path, const std::string& input) {
+  namespace fs = std::filesystem;
+  if (!path || path == "-") {
+    return {};
+  }
+  std::error_code ignored;
+  const fs::path folder = fs::path(*path).parent_path();
+  if (!folder.empty() && !fs::is_directory(folder, ignored)) {
+    return Error{fmt::format("{}: {}: there is no folder {}", flag, *path, folder.string())};
+  }
+  if (fs::is_directory(*path, ignored)) {
+    return Error{fmt::format("{}: {} is a folder", flag, *path)};
+  }
+  if (fs::equivalent(*path, input, ignored)) {
+    return Error{fmt::format("{}: {} is the input, it would be overwritten", flag, *path)};
+  }
+  return {};
+}
+
+/// What no single option shows.
+Result<void> check_replay(const ReplayOptions& o) {
+  std::error_code ignored;
+  if (o.policy == Policy::kHbm && o.budget.value_or(0) != 0) {
+    return Error{fmt::format("--budget: {} slots, but the policy hbm holds nothing in SRAM", *o.budget)};
+  }
+  if (o.tiers && !std::filesystem::is_regular_file(*o.tiers, ignored)) {
+    return Error{fmt::format("--tiers: {} is not a file", *o.tiers)};
+  }
+  for (const auto& [flag, path] : {std::pair("--out", &o.out), {"--json", &o.json}, {"--fst", &o.fst}}) {
+    if (auto ok = check_output(flag, *path, o.trace); !ok) {
+      return ok;
+    }
+  }
+  if ((o.out && (o.out == o.json || o.out == o.fst)) || (o.json && o.json == o.fst)) {
+    return Error{"--out, --json and --fst name the same file"};
+  }
+  return {};
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(
+      "kvsink: attention sinks of a KV cache in SRAM, the rest from HBM, merged exactly.\n"
+      "Exit status: 0 all equal, 1 a difference from the golden model, 2 bad usage or bad input.");
+  app.name("kvsink");
+  app.require_subcommand(1);
+  Options options;
+  const CLI::App* replay = add_replay(app, options.replay);
+  const CLI::App* golden = add_golden(app, options.golden);
+  const CLI::App* diff = add_diff(app, options.diff);
+  const CLI::App* merge = add_merge(app, options.merge);
+  const CLI::App* info = add_info(app, options.info);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
+      return fail({fmt::format("'{}' is not one of replay, golden, diff, merge, info (see kvsink --help)", argv[1])});
+    }
+    return fail({std::string(error.what()) + " (see kvsink --help)"});
+  }
+  const auto usable = replay->parsed()   ? check_replay(options.replay)
+                      : golden->parsed() ? check_output("--out", options.golden.out, options.golden.trace)
+                      : merge->parsed()  ? check_output("--out", options.merge.out, options.merge.in)
+                      : info->parsed()   ? check_output("--json", options.info.json, options.info.trace)
+                                         : Result<void>();
+  if (!usable) {
+    return fail(usable.error());
+  }
+  if (replay->parsed()) {
+    return cmd_replay(options.replay);
+  }
+  if (golden->parsed()) {
+    return cmd_golden(options.golden);
+  }
+  if (diff->parsed()) {
+    return cmd_diff(options.diff);
+  }
+  if (merge->parsed()) {
+    return cmd_merge(options.merge);
+  }
+  return info->parsed() ? cmd_info(options.info) : kBadInput;
+}
+
+}  // namespace
+}  // namespace kvsink::command
+
+int main(int argc, char** argv) {
+  // Nothing of ours throws on bad input; what is left is memory that has run out, or a mistake of ours.
+  try {
+    return kvsink::command::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return kvsink::command::fail({"not enough memory"});
+  } catch (const std::exception& error) {
+    return kvsink::command::fail({error.what()});
+  }
+}

@@ -1,0 +1,2 @@
+rtl/walk/kv_addr.sv
+rtl/walk/owner_table.sv

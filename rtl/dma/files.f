@@ -1,0 +1,1 @@
+rtl/dma/promotion_dma.sv

@@ -24,7 +24,7 @@ module score_bank
     // stage 2
     input  logic       valid_i,
     input  logic       write_i,
-    input  logic       mark_i,      // set the mark; nothing is added
+    input  logic       mark_i,       // set the mark; nothing is added
     input  stamp_t     stamp_i,
     input  bank_addr_t addr_i,
     input  lane_t      lane_i,
@@ -75,7 +75,7 @@ module score_bank
   logic [ProductW-1:0] product3_q;
   logic [ShiftW-2:0] shift3_q;
   logic [31:0] count3_q;
-  word_s rdata;
+  word_t rdata;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) valid3_q <= 1'b0;
@@ -100,14 +100,14 @@ module score_bank
   logic write4_q, mark4_q, over4_q, forward4_q;
   stamp_t stamp4_q;
   bank_addr_t addr4_q;
-  word_s word4_q;
+  word_t word4_q;
   sum_t add4_q;
   count_t more4_q;
   logic write5_q, write6_q;
   bank_addr_t addr5_q, addr6_q;
-  word_s word5_q, word6_q;
+  word_t word5_q, word6_q;
 
-  word_s word3;
+  word_t word3;
   logic [SumW:0] aligned;  // one bit below the resolution, to round with
   logic count_over;
 
@@ -147,7 +147,7 @@ module score_bank
   end
 
   // ------------------------------------------------------------------------------------------------- stage 4
-  word_s word4;
+  word_t word4;
   logic ours;
   logic [SumW:0] sum;
   logic [CountW:0] count;
@@ -156,7 +156,7 @@ module score_bank
   assign ours = word4.stamp == stamp4_q;
   assign mark_o = ours && word4.mark;
   assign count_o = ours ? word4.count : '0;
-  assign sum_o = ours ? word4.sum : '0;
+  assign sum_o = ours ? word4.total : '0;
   assign sum = {1'b0, sum_o} + {1'b0, add4_q};
   assign count = {1'b0, count_o} + {1'b0, more4_q};
 
@@ -178,7 +178,7 @@ module score_bank
       word5_q.stamp <= stamp4_q;
       word5_q.mark <= mark_o || mark4_q;
       word5_q.count <= count[CountW] ? '1 : count[CountW-1:0];
-      word5_q.sum <= sum[SumW] ? '1 : sum[SumW-1:0];
+      word5_q.total <= sum[SumW] ? '1 : sum[SumW-1:0];
       saturated5_q <= over4_q || sum[SumW] || count[CountW];
       addr6_q <= addr5_q;
       word6_q <= word5_q;
@@ -190,7 +190,7 @@ module score_bank
 
   kv_ram_1r1w #(
       .Words(BankWords),
-      .Width($bits(word_s))
+      .Width($bits(word_t))
   ) u_mem (
       .clk_i,
       .re_i   (en_i && valid_i),

@@ -47,10 +47,10 @@ module score_divider #(
     logic [DenW-1:0]  den;
     logic [QuotW-1:0] rest;
     T                 side;
-  } stage_s;
+  } stage_t;
 
-  function automatic stage_s divide(input stage_s from);
-    stage_s s;
+  function automatic stage_t divide(input stage_t from);
+    stage_t s;
     logic [DenW:0] rem;
     logic [DenW:0] less;
     s = from;
@@ -64,8 +64,8 @@ module score_divider #(
     return s;
   endfunction
 
-  logic [Stages:0] valid_q;
-  stage_s [Stages:0] stage_q;
+  logic   [Stages:0] valid_q;
+  stage_t [Stages:0] stage_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) valid_q <= '0;
@@ -75,8 +75,8 @@ module score_divider #(
   always_ff @(posedge clk_i) begin
     if (en_i) begin
       stage_q[0].over <= DenW'(num_i[NumW-1:QuotW]) >= den_i;
-      stage_q[0].rem <= DenW'(num_i[NumW-1:QuotW]);
-      stage_q[0].den <= den_i;
+      stage_q[0].rem  <= DenW'(num_i[NumW-1:QuotW]);
+      stage_q[0].den  <= den_i;
       stage_q[0].rest <= num_i[QuotW-1:0];
       stage_q[0].side <= side_i;
       for (int unsigned i = 0; i < Stages; i++) stage_q[i+1] <= divide(stage_q[i]);

@@ -28,12 +28,12 @@ module score_top_k
     $error("score_top_k: TopK %0d is below 2", TopK);
   end
 
-  logic [TopK-1:0] valid_q;
-  pos_t [TopK-1:0] position_q;
+  logic   [TopK-1:0] valid_q;
+  pos_t   [TopK-1:0] position_q;
   score_t [TopK-1:0] score_q;
 
   // Sorted, so once a place is beaten all places behind it are: each decides on its own what it takes.
-  logic [TopK-1:0] beaten;
+  logic   [TopK-1:0] beaten;
   always_comb begin
     for (int unsigned i = 0; i < TopK; i++) beaten[i] = !valid_q[i] || score_i > score_q[i];
   end

@@ -22,8 +22,8 @@
 // - flush_i drops the batch of an owner, complete or not; of an incomplete one the beats of that owner are dropped up to
 //   `last`. A Top that runs ends (last = 1, valid = 0).
 //
-// Speed: a beat a cycle, also on the same words. Read: one a cycle, latency ReadLatency without stalls. Top: one cycle a
-// position and pass of TopK, ScanLatency more a pass, and one a token streamed. Words of an old batch need no clearing:
+// Speed: a beat a cycle, also on the same words. Read: one a cycle, 24 cycles from command to answer without stalls.
+// Top: one cycle a position (seen in the batch) and pass of TopK, 27 more a pass, and one a token streamed. Words of an old batch need no clearing:
 // each carries the stamp of its batch. Stamps wrap after 2**StampW - 1 batches; then, and after reset, the memory is
 // cleared, in Scored / ScoreLanes cycles in which no beat is taken.
 //
@@ -141,31 +141,31 @@ module sink_scorer
     TopScan,
     TopDrain,
     TopEmit,
-    TopNone  // the end without a token
+    TopNone    // the end without a token
   } top_e;
 
   batch_e batch_q, batch_d;
   top_e top_q, top_d;
-  logic used_q, used_d;          // a command came for the held batch
+  logic used_q, used_d;  // a command came for the held batch
   logic drop_owner_q, drop_owner_d;  // only beats of the batch's owner are dropped
-  owner_t owner_q;
-  stamp_t stamp_q;
-  logic stamp_end;
+  owner_t     owner_q;
+  stamp_t     stamp_q;
+  logic       stamp_end;
   bank_addr_t clear_addr_q;
-  logic clear;
-  logic busy;                    // something is in the pipeline
+  logic       clear;
+  logic       busy;  // something is in the pipeline
 
   // A Top command under way.
   logic prefill_q, abort_q;
   logic first_pass_q, full_q;
-  len_t left_q;           // tokens still wanted
+  len_t   left_q;  // tokens still wanted
   score_t threshold_q;
-  pos_t last_pos_q;       // the last token streamed
+  pos_t   last_pos_q;  // the last token streamed
   score_t last_score_q;
 
-  logic start;                   // the beat taken opens a batch
-  logic add;                     // the beat taken belongs to the batch
-  logic discard;
+  logic   start;  // the beat taken opens a batch
+  logic   add;  // the beat taken belongs to the batch
+  logic   discard;
   logic cmd_take, read_take, top_take;
   logic foreign;
 
@@ -275,7 +275,7 @@ module sink_scorer
   always_ff @(posedge clk_i) begin
     heads_q <= heads_d;
     pairs_q <= PairCountW'(cfg_i.score_layer_count) * PairCountW'(heads_q);
-    need_q <= NeedW'(pairs_q) * NeedW'(cfg_i.score_min_queries);
+    need_q  <= NeedW'(pairs_q) * NeedW'(cfg_i.score_min_queries);
   end
 
   // ------------------------------------------------------------------------------------------------- stage 1: lanes
@@ -294,14 +294,14 @@ module sink_scorer
     logic [ScoreLanes-1:0][31:0] weight;
   } lanes_t;
 
-  logic valid1_q;
-  ctl_t ctl1_q;
+  logic   valid1_q;
+  ctl_t   ctl1_q;
   stamp_t stamp1_q;
-  logic start1_q;
+  logic   start1_q;
   lanes_t beat1_q;
-  logic scan_step;
-  pos_t scan_pos_q;
-  logic beat_now;
+  logic   scan_step;
+  pos_t   scan_pos_q;
+  logic   beat_now;
 
   assign beat_now = add && selected;
 
@@ -343,10 +343,10 @@ module sink_scorer
   pos_t far_limit;
   len_t seen_q, seen1;
 
-  assign is_beat1 = valid1_q && ctl1_q.kind == KindBeat;
-  assign is_word1 = valid1_q && ctl1_q.kind != KindBeat && ctl1_q.held && !ctl1_q.outside;
+  assign is_beat1  = valid1_q && ctl1_q.kind == KindBeat;
+  assign is_word1  = valid1_q && ctl1_q.kind != KindBeat && ctl1_q.held && !ctl1_q.outside;
   // Positions up to far_limit are far enough from the query.
-  assign far_any = len_t'(beat1_q.query_pos) >= cfg_i.score_min_distance;
+  assign far_any   = len_t'(beat1_q.query_pos) >= cfg_i.score_min_distance;
   assign far_limit = beat1_q.query_pos - pos_t'(cfg_i.score_min_distance);
 
   always_comb begin
@@ -371,8 +371,7 @@ module sink_scorer
       causal = beat1_q.column_sum || lane_pos[i] <= wide_t'(beat1_q.query_pos);
       zero = raw[30:0] == '0;
       nan = raw[30:FractionW] == '1 && raw[FractionW-1:0] != '0;
-      above = raw[30:FractionW] == '1
-          || (!beat1_q.column_sum && raw[30:0] > {ExpW'(ExpOne), FractionW'(0)});
+      above = raw[30:FractionW] == '1 || (!beat1_q.column_sum && raw[30:0] > {ExpW'(ExpOne), FractionW'(0)});
 
       lane_seen[i] = strobe && in_range && causal;
       lane_ok[i] = lane_seen[i] && (beat1_q.column_sum || (far_any && lane_pos[i] <= wide_t'(far_limit)));
@@ -380,8 +379,8 @@ module sink_scorer
       if (lane_seen[i]) seen1 = len_t'(lane_pos[i]) + len_t'(1);
 
       lane[i].column = beat1_q.column_sum;
-      lane[i].count = beat1_q.column_sum ? beat1_q.weight[(2*i+1)%ScoreLanes] : 32'd1;
-      lane[i].value = {1'b0, raw[30:0]};
+      lane[i].count  = beat1_q.column_sum ? beat1_q.weight[(2*i+1)%ScoreLanes] : 32'd1;
+      lane[i].value  = {1'b0, raw[30:0]};
       if (nan || raw[31]) lane[i].value = '0;
       else if (above && !beat1_q.column_sum) lane[i].value = {1'b0, ExpW'(ExpOne), FractionW'(0)};
     end
@@ -421,8 +420,7 @@ module sink_scorer
     if (en) begin
       ctl2_q <= ctl1_q;
       stamp2_q <= stamp1_q;
-      factor2_q <= cfg_i.score_raw ? factor_t'(1) << RawFactorLog2
-          : factor_t'(beat1_q.query_pos) + factor_t'(1);
+      factor2_q <= cfg_i.score_raw ? factor_t'(1) << RawFactorLog2 : factor_t'(beat1_q.query_pos) + factor_t'(1);
       for (int unsigned b = 0; b < ScoreLanes; b++) begin
         bank_lane2_q[b] <= lane[LaneW'(b)-beat1_q.first[LaneW-1:0]];
         bank_addr2_q[b] <= is_beat1 ? bank_addr_t'(beat1_q.first[PosW-1:LaneW])
@@ -434,7 +432,7 @@ module sink_scorer
   // ------------------------------------------------------------------------------------------------- stages 2 to 5: banks
   logic [ScoreLanes-1:0] bank_mark, bank_saturated;
   count_t [ScoreLanes-1:0] bank_count;
-  sum_t [ScoreLanes-1:0] bank_sum;
+  sum_t   [ScoreLanes-1:0] bank_sum;
 
   for (genvar b = 0; b < int'(ScoreLanes); b++) begin : gen_bank
     score_bank u_bank (
@@ -502,17 +500,17 @@ module sink_scorer
 
   always_ff @(posedge clk_i) begin
     if (en) begin
-      ctl3_q <= ctl2_q;
-      ctl4_q <= ctl3_q;
-      ctl5_q <= ctl4_q;
-      ctl6_q <= ctl5_q;
-      mark5_q <= bank_mark[pick4];
+      ctl3_q   <= ctl2_q;
+      ctl4_q   <= ctl3_q;
+      ctl5_q   <= ctl4_q;
+      ctl6_q   <= ctl5_q;
+      mark5_q  <= bank_mark[pick4];
       count5_q <= bank_count[pick4];
-      sum5_q <= bank_sum[pick4];
-      mark6_q <= mark5_q;
-      zero6_q <= zero5;
-      num6_q <= cfg_i.score_raw ? num_raw : num_mean;
-      den6_q <= (zero5 || cfg_i.score_raw) ? count_t'(1) : count5_q;
+      sum5_q   <= bank_sum[pick4];
+      mark6_q  <= mark5_q;
+      zero6_q  <= zero5;
+      num6_q   <= cfg_i.score_raw ? num_raw : num_mean;
+      den6_q   <= (zero5 || cfg_i.score_raw) ? count_t'(1) : count5_q;
     end
   end
 
@@ -550,11 +548,11 @@ module sink_scorer
   assign score7 = side7.zero ? '0 : quot7;
 
   // ------------------------------------------------------------------------------------------------- top-k
-  logic insert8_q;
-  pos_t pos8_q;
+  logic   insert8_q;
+  pos_t   pos8_q;
   score_t score8_q;
   logic head_valid, next_valid, full, head_last, emit, shift;
-  pos_t head_pos;
+  pos_t   head_pos;
   score_t head_score;
   logic scan_last, flushed;
 
@@ -575,16 +573,16 @@ module sink_scorer
   always_comb begin
     top_d = top_q;
     unique case (top_q)
-      TopIdle: if (top_take) top_d = (batch_q == BatchHeld && cmd_i.count != '0) ? TopScan : TopNone;
-      TopScan: if (en && (scan_last || abort_q)) top_d = TopDrain;
+      TopIdle:  if (top_take) top_d = (batch_q == BatchHeld && cmd_i.count != '0) ? TopScan : TopNone;
+      TopScan:  if (en && (scan_last || abort_q)) top_d = TopDrain;
       TopDrain: if (!busy) top_d = (abort_q || !head_valid) ? TopNone : TopEmit;
       TopEmit: begin
         if (abort_q) top_d = TopNone;
         else if (shift && head_last) top_d = TopIdle;
         else if (shift && !next_valid) top_d = TopScan;
       end
-      TopNone: if (en && !busy) top_d = TopIdle;
-      default: top_d = TopIdle;
+      TopNone:  if (en && !busy) top_d = TopIdle;
+      default:  top_d = TopIdle;
     endcase
   end
 
@@ -594,7 +592,7 @@ module sink_scorer
       abort_q <= 1'b0;
       insert8_q <= 1'b0;
     end else begin
-      top_q <= top_d;
+      top_q   <= top_d;
       abort_q <= (abort_q || flushed) && top_d != TopIdle;
       if (en) insert8_q <= wanted;
     end
@@ -616,7 +614,7 @@ module sink_scorer
     else if (en) scan_pos_q <= scan_pos_q + pos_t'(1);
     if (top_q == TopDrain) full_q <= full;
     if (en) begin
-      pos8_q <= side7.ctl.position;
+      pos8_q   <= side7.ctl.position;
       score8_q <= score7;
     end
   end

@@ -39,8 +39,8 @@ package sink_scorer_pkg;
     stamp_t stamp;
     logic   mark;
     count_t count;
-    sum_t   sum;
-  } word_s;
+    sum_t   total;
+  } word_t;
 
   localparam int unsigned LaneW = $clog2(ScoreLanes);
   localparam int unsigned BankWords = Scored / ScoreLanes;

@@ -1,0 +1,1 @@
+tb/score/sink_scorer_tb.sv

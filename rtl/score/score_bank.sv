@@ -41,8 +41,8 @@ module score_bank
     input  bank_addr_t clear_addr_i
 );
 
-  // Right shifts that align. Weight: product * 2**(e - ExpOne - FractionW + MeanFrac). A column sum starts at the top of
-  // the word instead, since it may have any exponent.
+  // Right shifts that align. Weight: product * 2**(e - ExpOne - FractionW + MeanFrac). A column sum starts at the top
+  // of the word instead, since it may have any exponent.
   localparam int unsigned ShiftW = ExpW + 2;
   localparam int unsigned WeightShift = ExpOne + FractionW - MeanFrac;
   localparam int unsigned ColumnTop = SumW - MantW;
@@ -75,7 +75,7 @@ module score_bank
   logic [ProductW-1:0] product3_q;
   logic [ShiftW-2:0] shift3_q;
   logic [31:0] count3_q;
-  word_t rdata;
+  acc_t rdata;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) valid3_q <= 1'b0;
@@ -100,14 +100,14 @@ module score_bank
   logic write4_q, mark4_q, over4_q, forward4_q;
   stamp_t stamp4_q;
   bank_addr_t addr4_q;
-  word_t word4_q;
+  acc_t word4_q;
   sum_t add4_q;
   count_t more4_q;
   logic write5_q, write6_q;
   bank_addr_t addr5_q, addr6_q;
-  word_t word5_q, word6_q;
+  acc_t word5_q, word6_q;
 
-  word_t word3;
+  acc_t word3;
   logic [SumW:0] aligned;  // one bit below the resolution, to round with
   logic count_over;
 
@@ -147,7 +147,7 @@ module score_bank
   end
 
   // ------------------------------------------------------------------------------------------------- stage 4
-  word_t word4;
+  acc_t word4;
   logic ours;
   logic [SumW:0] sum;
   logic [CountW:0] count;
@@ -190,7 +190,7 @@ module score_bank
 
   kv_ram_1r1w #(
       .Words(BankWords),
-      .Width($bits(word_t))
+      .Width($bits(acc_t))
   ) u_mem (
       .clk_i,
       .re_i   (en_i && valid_i),

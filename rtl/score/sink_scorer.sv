@@ -19,13 +19,13 @@
 //   that was not used is discarded by the first beat of the next. Read without a batch answers valid = 0, otherwise
 //   valid = 1 (score 0 for a token not scored), always last = 1. Top ends with last = 1, on the last token or, with
 //   valid = 0, after none. ScFree has no answer. Without a batch, Top answers none.
-// - flush_i drops the batch of an owner, complete or not; of an incomplete one the beats of that owner are dropped up to
-//   `last`. A Top that runs ends (last = 1, valid = 0).
+// - flush_i drops the batch of an owner, complete or not; of an incomplete one the beats of that owner are dropped up
+//   to `last`. A Top that runs ends (last = 1, valid = 0).
 //
 // Speed: a beat a cycle, also on the same words. Read: one a cycle, 24 cycles from command to answer without stalls.
-// Top: one cycle a position (seen in the batch) and pass of TopK, 27 more a pass, and one a token streamed. Words of an old batch need no clearing:
-// each carries the stamp of its batch. Stamps wrap after 2**StampW - 1 batches; then, and after reset, the memory is
-// cleared, in Scored / ScoreLanes cycles in which no beat is taken.
+// Top: one cycle a position (seen in the batch) and pass of TopK, 27 more a pass, and one a token streamed. Words of an
+// old batch need no clearing: each carries the stamp of its batch. Stamps wrap after 2**StampW - 1 batches; then, and
+// after reset, the memory is cleared, in Scored / ScoreLanes cycles in which no beat is taken.
 //
 //   beats --> skid --+--> 1 --> 2 ------> 3 ------> 4 ----> (5: write)
 //   commands --------+   lanes  rotated   word,     add       |
@@ -96,7 +96,7 @@ module sink_scorer
     pos_t  position;
   } ctl_t;
 
-  // ------------------------------------------------------------------------------------------------- input, output
+  // ------------------------------------------------------------------------------------------ input, output
   logic beat_valid, beat_take;
   score_beat_t beat;
   kv_skid #(
@@ -128,7 +128,7 @@ module sink_scorer
       .data_o (rsp_o)
   );
 
-  // ------------------------------------------------------------------------------------------------- batch and commands
+  // ------------------------------------------------------------------------------------------ batch and commands
   typedef enum logic [2:0] {
     BatchClear,  // the memory is being cleared
     BatchIdle,
@@ -278,7 +278,7 @@ module sink_scorer
     need_q  <= NeedW'(pairs_q) * NeedW'(cfg_i.score_min_queries);
   end
 
-  // ------------------------------------------------------------------------------------------------- stage 1: lanes
+  // ------------------------------------------------------------------------------------------ stage 1: lanes
   localparam int unsigned FirstW = $bits(layers_t) + 1;
   logic selected;
   assign selected = beat.layer >= cfg_i.score_layer_first
@@ -429,7 +429,7 @@ module sink_scorer
     end
   end
 
-  // ------------------------------------------------------------------------------------------------- stages 2 to 5: banks
+  // ------------------------------------------------------------------------------------------ stages 2 to 5: banks
   logic [ScoreLanes-1:0] bank_mark, bank_saturated;
   count_t [ScoreLanes-1:0] bank_count;
   sum_t   [ScoreLanes-1:0] bank_sum;
@@ -479,7 +479,7 @@ module sink_scorer
     end
   end
 
-  // ------------------------------------------------------------------------------------------------- score
+  // ------------------------------------------------------------------------------------------ score
   // Mean, to nearest: floor((sum + 2*count) / (4*count)), the 4 being 2**(MeanFrac - ScoreFrac).
   // Raw, to nearest: the divider divides by 1.
   localparam int unsigned RawDown = RawFrac - ScoreFrac;
@@ -547,7 +547,7 @@ module sink_scorer
 
   assign score7 = side7.zero ? '0 : quot7;
 
-  // ------------------------------------------------------------------------------------------------- top-k
+  // ------------------------------------------------------------------------------------------ top-k
   logic   insert8_q;
   pos_t   pos8_q;
   score_t score8_q;
@@ -636,7 +636,7 @@ module sink_scorer
       .head_score_o   (head_score)
   );
 
-  // ------------------------------------------------------------------------------------------------- answers
+  // ------------------------------------------------------------------------------------------ answers
   logic read7;
   assign read7 = valid7 && side7.ctl.kind == KindRead;
 
@@ -652,7 +652,7 @@ module sink_scorer
     end
   end
 
-  // ------------------------------------------------------------------------------------------------- counters
+  // ------------------------------------------------------------------------------------------ counters
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       beat_o <= 1'b0;

@@ -12,8 +12,8 @@ package sink_scorer_pkg;
   localparam int unsigned FractionW = 23;
   localparam int unsigned ExpOne = 127;  // exponent field of 1.0
 
-  // A weight is multiplied by a factor: query position + 1 for the mean, 2**RawFactorLog2 for the raw sum, 1 for a column
-  // sum. Products are rounded to nearest at MeanFrac fraction bits, so a raw sum has MeanFrac + RawFactorLog2 of them.
+  // A weight is multiplied by a factor: query position + 1 for the mean, 2**RawFactorLog2 for the raw sum, 1 for a
+  // column sum. Products are rounded to nearest at MeanFrac fraction bits, so a raw sum has MeanFrac + RawFactorLog2 of them.
   localparam int unsigned MeanFrac = 16;
   localparam int unsigned RawFactorLog2 = 16;
   localparam int unsigned RawFrac = MeanFrac + RawFactorLog2;
@@ -40,7 +40,7 @@ package sink_scorer_pkg;
     logic   mark;
     count_t count;
     sum_t   total;
-  } word_t;
+  } acc_t;
 
   localparam int unsigned LaneW = $clog2(ScoreLanes);
   localparam int unsigned BankWords = Scored / ScoreLanes;

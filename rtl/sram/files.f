@@ -1,0 +1,1 @@
+rtl/sram/slot_sram.sv

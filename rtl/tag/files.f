@@ -1,0 +1,2 @@
+rtl/tag/tag_next.sv
+rtl/tag/sink_tag_array.sv

@@ -1,0 +1,1 @@
+tb/tag/tag_tb.sv

@@ -188,7 +188,8 @@ def clang_tidy(ctx: Context) -> str | None:
         if file not in own:
             continue
         digest = hashlib.sha256(config + entry["command"].encode())
-        needs = [os.path.join(ctx.build, d) for d in made_from.get(entry.get("output", ""), [])]
+        made = re.search(r" -o (\S+)", entry["command"])
+        needs = [os.path.join(ctx.build, d) for d in made_from.get(made.group(1) if made else "", [])]
         for need in sorted({os.path.realpath(p) for p in [*needs, entry["file"]] if str(ROOT) in os.path.realpath(p)}):
             digest.update(need.encode() + Path(need).read_bytes())
         stamp = cache / digest.hexdigest()

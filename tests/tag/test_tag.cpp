@@ -566,7 +566,7 @@ void storm(uint64_t seed, unsigned cycles, unsigned granules, unsigned retire_on
     if (bench.cycle(c, l, r, n)) c.reset();
     if (bench.asked) n.reset();
   }
-  CHECK(bench.hits_seen > cycles / 50);
+  CHECK(bench.hits_seen > cycles / 400);
   CHECK(bench.acks_seen > cycles / 4);
   CHECK(bench.founds > cycles / 200);
 }

@@ -1,0 +1,1 @@
+tb/sram/sram_tb.sv

@@ -4,12 +4,12 @@
 //
 // Contract: valid/ready on both sides, order kept; user_i comes out beside the address it went in with. layout_i and the
 // base table are static while rows are in the pipeline. Bases are written one a cycle; each instance holds its own copy.
-// Latency 4 cycles (taken in t, addr_o in t+4), one row a cycle. The stages move together: while valid_o waits, ready_o
+// Latency 3 cycles (taken in t, addr_o in t+3), one row a cycle. The stages move together: while valid_o waits, ready_o
 // is low, which is the one combinational path (ready_i to ready_o).
 //
-//   cycle     t                t+1            t+2                    t+3              t+4
-//             base RAM read    base           products of 16 bits    two sums         addr_o
-//             pick plane       pick stride
+//   cycle   t                          t+1                         t+2            t+3
+//           base RAM read              base                        one sum of     addr_o
+//           pick plane and strides     products of 16 bits         five
 //   U  type of the payload that passes along
 
 `include "kvsink_assert.svh"
@@ -43,7 +43,7 @@ module kv_addr
 
   localparam int unsigned LowW = 16;  // bits of the block number in the first of its two products
   localparam int unsigned HighW = WordW - LowW;
-  localparam int unsigned Stages = 4;
+  localparam int unsigned Stages = 3;
 
   if (Layers != 2 ** $clog2(Layers)) begin : gen_bad_layers
     $error("kv_addr: Layers %0d is not a power of two", Layers);
@@ -77,46 +77,38 @@ module kv_addr
       .wdata_i(base_wdata_i)
   );
 
-  logic [1:0] set_q1;
+  stride_t stride_q1;
   logic [31:0] offset_q1;
   word_t block_q1;
   kv_head_t head_q1;
   page_token_t token_q1;
-  U user_q1, user_q2, user_q3, user_q4;
+  U user_q1, user_q2, user_q3;
 
   // ---- stage 2: products; the block's in two halves, so that no multiplier is wider than 16 bits on one side
-  stride_t stride;
-  assign stride = layout_i.stride[set_q1];
-
-  addr_t low_q2, base_q2;
+  addr_t low_q2, base_q2, head_q2, token_q2;
   logic [AddrW-LowW-1:0] high_q2;
-  addr_t head_q2, token_q2;
 
-  // ---- stages 3 and 4: sums
-  addr_t block_q3, rest_q3, addr_q4;
+  // ---- stage 3: the sum
+  addr_t addr_q3;
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      set_q1 <= plane.stride_set;
+      stride_q1 <= layout_i.stride[plane.stride_set];
       offset_q1 <= plane.offset;
       block_q1 <= block_i;
       head_q1 <= head_i;
       token_q1 <= token_i >> plane.share_log2;
       user_q1 <= user_i;
 
-      low_q2 <= AddrW'(stride.block) * AddrW'(block_q1[LowW-1:0]);
-      high_q2 <= (AddrW - LowW)'(stride.block) * (AddrW - LowW)'(block_q1[LowW+:HighW]);
-      head_q2 <= AddrW'(stride.head) * AddrW'(head_q1);
-      token_q2 <= AddrW'(stride.token) * AddrW'(token_q1);
+      low_q2 <= AddrW'(stride_q1.block) * AddrW'(block_q1[LowW-1:0]);
+      high_q2 <= (AddrW - LowW)'(stride_q1.block) * (AddrW - LowW)'(block_q1[LowW+:HighW]);
+      head_q2 <= AddrW'(stride_q1.head) * AddrW'(head_q1);
+      token_q2 <= AddrW'(stride_q1.token) * AddrW'(token_q1);
       base_q2 <= base + AddrW'(offset_q1);
       user_q2 <= user_q1;
 
-      block_q3 <= low_q2 + {high_q2, LowW'(0)};
-      rest_q3 <= base_q2 + head_q2 + token_q2;
+      addr_q3 <= low_q2 + {high_q2, LowW'(0)} + head_q2 + token_q2 + base_q2;
       user_q3 <= user_q2;
-
-      addr_q4 <= block_q3 + rest_q3;
-      user_q4 <= user_q3;
     end
   end
 

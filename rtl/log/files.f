@@ -1,0 +1,1 @@
+rtl/log/event_log.sv

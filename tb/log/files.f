@@ -1,0 +1,1 @@
+tb/log/event_log_tb.sv

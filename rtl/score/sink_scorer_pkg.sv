@@ -13,7 +13,7 @@ package sink_scorer_pkg;
   localparam int unsigned ExpOne = 127;  // exponent field of 1.0
 
   // A weight is multiplied by a factor: query position + 1 for the mean, 2**RawFactorLog2 for the raw sum, 1 for a
-  // column sum. Products are rounded to nearest at MeanFrac fraction bits, so a raw sum has MeanFrac + RawFactorLog2 of them.
+  // column sum. Products are rounded to nearest at MeanFrac fraction bits: for a raw sum, RawFrac bits of the sum of A.
   localparam int unsigned MeanFrac = 16;
   localparam int unsigned RawFactorLog2 = 16;
   localparam int unsigned RawFrac = MeanFrac + RawFactorLog2;

@@ -113,8 +113,8 @@ module kv_addr
   end
 
   assign valid_o = valid_q[Stages];
-  assign addr_o  = addr_q4;
-  assign user_o  = user_q4;
+  assign addr_o  = addr_q3;
+  assign user_o  = user_q3;
 
   `KVS_STREAM(out_stream, valid_o, ready_i, addr_o)
 

@@ -1,0 +1,5 @@
+rtl/residency/residency_pkg.sv
+rtl/residency/residency_slots.sv
+rtl/residency/residency_profiles.sv
+rtl/residency/residency_waits.sv
+rtl/residency/residency_ctrl.sv

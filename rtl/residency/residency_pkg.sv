@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Types inside the residency controller. docs/theory/residency.md states the rules that work on them.
+
+package residency_pkg;
+
+  import kvsink_cfg_pkg::*;
+  import kvsink_pkg::*;
+
+  // E, the moving average: UQ18.22, so a score shifted left by EShift.
+  localparam int unsigned EShift = 8;
+  localparam int unsigned EW = 32 + EShift;
+  localparam int unsigned AlphaW = 16;
+  localparam int unsigned MulBW = AlphaW + 1;
+  localparam int unsigned MulPW = EW + MulBW;
+  typedef logic [EW-1:0] e_t;
+  typedef logic [MulBW-1:0] beta_t;
+  typedef logic [MulPW-1:0] product_t;
+  typedef logic [7:0] run_t;
+  typedef logic [15:0] cnt_t;  // counts of slots and tokens, wider than slots_t for sums
+  typedef logic [31:0] serial_t;
+
+  localparam int unsigned Windows = 2;      // levels of nested windows
+  localparam int unsigned LogMargin = 8;    // records that other units may still have on their way to the log
+  localparam int unsigned WalksMax = 4;     // translations asked for at a time
+  localparam int unsigned Waits = 4;        // wait_promotions pending at a time
+  localparam int unsigned DoneDepth = 8;    // commands accepted whose completion was not taken
+  localparam int unsigned BatchWait = 1024; // cycles that a step_end waits for its scores
+
+  typedef enum logic [1:0] {
+    SlFree,
+    SlFilling,
+    SlResident,
+    SlLeaving
+  } slot_state_e;
+
+  // Who holds a slot's number on its way to the SRAM; it is not reused before.
+  typedef enum logic [1:0] {
+    SgNone,
+    SgQueued,
+    SgWalker,
+    SgDma
+  } stage_e;
+
+  // A row of the slot table. A FREE row with `cand` carries a candidate: owner, position, e, run_up, run_down.
+  typedef struct packed {
+    slot_state_e state;
+    logic        cand;
+    logic        epoch;    // differs from the controller's: not yet visited by the running sweep
+    logic        ticked;   // the running step_end's tick is done already
+    logic        own;      // counts against its owner's minimum
+    owner_t      owner;
+    pos_t        position;
+    profile_t    profile;
+    dwell_t      dwell;
+    e_t          e;
+    run_t        run_up;
+    run_t        run_down;
+    entry_t      entry;
+    word_t       word;
+    cycle_t      deadline;
+    cycle_t      not_before;
+    logic [2:0]  tier;
+    stage_e      stage;
+    serial_t     leave_serial;
+  } row_t;
+
+  // An owner as the controller needs it, beside the context that the owner table holds.
+  typedef struct packed {
+    logic        valid;
+    logic        is_public;
+    logic [15:0] tenant;
+    len_t        length;
+    len_t        committed;
+    logic        prefix_valid;
+    owner_t      prefix_owner;
+    len_t        prefix_len;
+    profile_t    profile;
+    slots_t      slot_min;
+    slots_t      slot_max;
+    slots_t      used;      // slots not FREE
+    slots_t      used_own;  // of these, granted with its own profile
+    logic [$clog2(Owners):0] refs;  // owners that name it as prefix
+    logic [1:0]  level;     // open windows
+    slots_t      pending;   // slots FILLING
+    status_e     worst;     // of the promotions ended since the last wait
+    cnt_t        ended;
+  } orow_t;
+
+  // A grant on its way, whatever asked for it.
+  typedef enum logic [1:0] {
+    SrcCommand,
+    SrcTop,
+    SrcCandidate
+  } source_e;
+  typedef struct packed {
+    source_e    source;
+    logic       bad_owner;
+    logic       bad_range;
+    logic       bad_profile;
+    owner_t     owner;       // named
+    owner_t     effective;
+    pos_t       position;
+    profile_t   profile;
+    dwell_t     dwell;
+    cycle_t     deadline;
+    cycle_t     not_before;
+    logic [2:0] tier;
+    e_t         e;
+    run_t       run_up;
+    run_t       run_down;
+    slot_t      slot;        // SrcCandidate: the row it has
+  } grant_t;
+
+  typedef enum logic [2:0] {
+    SwRetire,
+    SwLetGo,
+    SwAbort,
+    SwStep,
+    SwPressure
+  } sweep_e;
+
+  typedef enum logic [3:0] {
+    PhBatch,   // waiting for the scores of the step
+    PhRows,
+    PhScore,   // waiting for the score of the row at the pointer
+    PhTopAsk,
+    PhTop,
+    PhFree,    // the batch is to be given back
+    PhPick,    // pressure: every row was seen
+    PhFence,
+    PhDone
+  } phase_e;
+
+  typedef struct packed {
+    sweep_e   kind;
+    phase_e   phase;
+    slot_t    row;
+    owner_t   owner;
+    logic     all;
+    pos_t     first;
+    pos_t     last;
+    logic     demote;         // a prefix owner lost its last reference
+    owner_t   demote_owner;
+    logic     prefix_valid;
+    logic     prefix_tick;    // the prefix owner's slots tick too
+    owner_t   prefix_owner;
+    len_t     prefix_len;
+    logic     prefill;
+    logic     no_scores;      // flags[1]
+    logic     scored;
+    logic     referenced;
+    profile_t profile;        // of the owner; of a pressure scan that wants one profile
+    logic     any_profile;
+    cnt_t     taken;
+    cnt_t     promoted;
+    cnt_t     evicted;
+    cnt_t     cands;
+    logic     best_valid;     // lowest E so far: of the candidates, or of the best-effort slots
+    slot_t    best_slot;
+    pos_t     best_position;
+    e_t       best_e;
+    logic     dirty;          // pressure: what was passed has changed
+    logic [7:0]  opcode;
+    logic [15:0] tag;
+    logic [31:0] start;
+  } sweep_t;
+
+  // Order in which the controller takes its events, for benches.
+  typedef enum logic [3:0] {
+    TrCommand,   // data = tag
+    TrWalk,
+    TrProgress,
+    TrEnd,
+    TrFill,      // head of the fill queue looked at
+    TrRow,       // a sweep acts on this row
+    TrScore,     // a row's score was taken
+    TrTop,       // an answer of Top was taken
+    TrPressure,  // decided: data = 1 slot leaves, 0 none
+    TrFree,      // the slot is FREE
+    TrSweepEnd
+  } trace_e;
+  typedef struct packed {
+    logic        valid;
+    trace_e      kind;
+    slot_t       slot;
+    logic [15:0] data;
+  } trace_t;
+
+  typedef struct packed {
+    logic       leaves;   // the slot may be freed when the log has this record
+    log_event_t event_;
+  } record_t;
+
+  // 1 - alpha as UQ1.16
+  function automatic beta_t beta_of(input logic [AlphaW-1:0] alpha);
+    return MulBW'(1 << AlphaW) - MulBW'(alpha);
+  endfunction
+
+  function automatic e_t distance(input e_t e, input score_t b);
+    e_t target;
+    target = {b, EShift'(0)};
+    return (target >= e) ? target - e : e - target;
+  endfunction
+
+  // E' from |d| * beta: the step is rounded away from zero, so that only E = B stays where it is.
+  function automatic e_t e_next(input e_t e, input score_t b, input product_t p);
+    e_t target, step;
+    target = {b, EShift'(0)};
+    step = EW'((p + MulPW'((1 << AlphaW) - 1)) >> AlphaW);
+    return (target >= e) ? e + step : e - step;
+  endfunction
+
+  function automatic logic covers(input profile_cfg_t a, input profile_cfg_t b);
+    logic [$clog2(Layers)+1:0] end_a, end_b;
+    end_a = ($clog2(Layers)+2)'(a.layer_first) + ($clog2(Layers)+2)'(a.layer_count);
+    end_b = ($clog2(Layers)+2)'(b.layer_first) + ($clog2(Layers)+2)'(b.layer_count);
+    return a.valid && a.layer_first <= b.layer_first && end_a >= end_b && (b.head_mask & ~a.head_mask) == '0 &&
+        (b.plane_mask & ~a.plane_mask) == '0;
+  endfunction
+
+  // StOk < StDeadline < StAborted < other failures
+  function automatic logic [1:0] severity(input status_e s);
+    unique case (s)
+      StOk: return 2'd0;
+      StDeadline: return 2'd1;
+      StAborted: return 2'd2;
+      default: return 2'd3;
+    endcase
+  endfunction
+  function automatic status_e worse(input status_e old, input status_e s);
+    return (severity(s) > severity(old)) ? s : old;
+  endfunction
+
+endpackage

@@ -13,7 +13,7 @@
 //   - One partial alone comes out bit for bit (NaN aside).
 // Malformed streams end as merges too and raise error_o: see merge_issue.
 //
-// Latency: first beat of the last partial taken in cycle t, first beat out in t+22. Throughput: one beat a cycle; a
+// Latency: first beat of the last partial taken in cycle t, first beat out in t+20. Throughput: one beat a cycle; a
 // partial of n beats takes max(n, 4) cycles; no bubble between merges. Backpressure acts where beats are issued: what
 // will leave has its place in the output queue.
 //
@@ -322,7 +322,6 @@ module lse_merge
 
   // ---- cycle 19: out
   logic out_push, out_room;
-  logic [$clog2(OutSlots+1)-1:0] out_count_unused;
   merged_t merged;
 
   assign out_push = valid_q[OutAt] && beat_q[OutAt].last_partial;
@@ -337,7 +336,7 @@ module lse_merge
           data: out_data
       };
 
-  kv_fifo_ram #(
+  merge_queue #(
       .T    (merged_t),
       .Depth(OutSlots)
   ) u_out (
@@ -348,8 +347,7 @@ module lse_merge
       .data_i (merged),
       .valid_o(out_valid_o),
       .ready_i(out_ready_i),
-      .data_o (out_o),
-      .count_o(out_count_unused)
+      .data_o (out_o)
   );
   assign take = out_valid_o && out_ready_i;
 

@@ -3,7 +3,8 @@
 // not, into the one form that the datapath knows: merges of 1 to 64 partials of equally many beats.
 //
 // Contract: beat_o (registered) is followed unconditionally; beats that will leave as output are only issued when the
-// output queue has a place (`slots`), which take_i gives back. First beats are HeaderGap cycles apart at least.
+// output queue has a place (`slots`), which take_i gives back. Beats of one index, so first beats too, are HeaderGap
+// cycles apart at least: that long an accumulator is under way.
 // A merge takes base, format, beat count and id from its first partial. Each of these raises error_o for a cycle:
 //   - a partial that ends early (the next `first` comes): its missing beats count as zeros
 //   - another beat count than the merge's first partial: missing beats count as zeros, beats too many are dropped
@@ -42,7 +43,6 @@ module merge_issue
 
   localparam int unsigned SlotW = $clog2(OutSlots + 1);
   localparam int unsigned CountW = $clog2(MaxPartials);
-  localparam int unsigned GapW = $clog2(HeaderGap);
   typedef logic [8:0] beats_t;  // 1 to 256
 
   // ---- state
@@ -57,16 +57,27 @@ module merge_issue
   logic base2_q;
   fmt_e fmt_q;
   logic [15:0] id_q;
-  logic [GapW-1:0] gap_q;  // cycles until the next first beat may be issued
+  logic [HeaderGap-1:1] recent_q;  // a beat was issued that many cycles ago
+  logic [IndexW-1:0] recent_index_q[HeaderGap-1:1];
   logic [SlotW-1:0] slots_q;
 
   // ---- what happens in this cycle
-  logic slot, begins, last, issue, pad, drop, cut, finished, mixed;
+  logic slot, free, begins, last, issue, pad, drop, cut, finished, mixed;
   beats_t said, length, issued_d, left_d;
+  logic [IndexW-1:0] index;
   fmt_e fmt_in;
 
   assign said = {1'b0, partial_i.beats} + 9'd1;
-  assign slot = slots_q != '0;
+  assign index = busy_q ? issued_q[IndexW-1:0] : '0;
+  assign slot = slots_q != '0 || !last;
+
+  always_comb begin
+    free = 1'b1;
+    for (int unsigned i = 1; i < HeaderGap; i++) begin
+      if (recent_q[i] && recent_index_q[i] == index) free = 1'b0;
+    end
+  end
+
   assign fmt_in = (partial_i.fmt == FmtFp16 || partial_i.fmt == FmtBf16) ? partial_i.fmt : FmtFp32;
   assign last = busy_q ? last_q : (partial_i.last_partial || count_q == CountW'(MaxPartials - 1));
   assign length = (busy_q || open_q) ? length_q : (said > 9'(MaxBeats)) ? 9'(MaxBeats) : said;
@@ -82,7 +93,7 @@ module merge_issue
     if (!busy_q) begin
       if (valid_i) begin
         if (!partial_i.first) drop = 1'b1;
-        else if (gap_q == '0 && (slot || !last)) begin
+        else if (free && slot) begin
           begins = 1'b1;
           issue = 1'b1;
         end
@@ -92,7 +103,7 @@ module merge_issue
       if (issued_q == length_q) begin
         // Only beats too many are left.
         if (valid_i && !partial_i.first) drop = 1'b1;
-      end else if (slot || !last) begin
+      end else if (free && slot) begin
         if (short_q || left_q == '0 || cut) begin
           issue = 1'b1;
           pad = 1'b1;
@@ -119,13 +130,12 @@ module merge_issue
       busy_q <= 1'b0;
       short_q <= 1'b0;
       count_q <= '0;
-      gap_q <= '0;
+      recent_q <= '0;
       slots_q <= SlotW'(OutSlots);
       error_o <= 1'b0;
     end else begin
       slots_q <= slots_q + SlotW'(take_i) - SlotW'(issue && last);
-      if (begins) gap_q <= GapW'(HeaderGap - 1);
-      else if (gap_q != '0) gap_q <= gap_q - GapW'(1);
+      recent_q <= {recent_q[HeaderGap-2:1], issue};
       if (finished) begin
         busy_q <= 1'b0;
         short_q <= 1'b0;
@@ -155,6 +165,11 @@ module merge_issue
     end
   end
 
+  always_ff @(posedge clk_i) begin
+    recent_index_q[1] <= index;
+    for (int unsigned i = 2; i < HeaderGap; i++) recent_index_q[i] <= recent_index_q[i-1];
+  end
+
   // ---- to the datapath
   logic opens;
   assign opens = begins && !open_q;
@@ -169,7 +184,7 @@ module merge_issue
     beat_o.last <= issued_d == length;
     beat_o.pad <= pad;
     beat_o.fmt <= opens ? fmt_in : fmt_q;
-    index_o <= begins ? '0 : issued_q[IndexW-1:0];
+    index_o <= index;
     header_o.merge_first <= !open_q;
     header_o.last_partial <= last;
     header_o.is_sink <= partial_i.is_sink;

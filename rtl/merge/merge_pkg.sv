@@ -6,7 +6,7 @@ package merge_pkg;
   import kvsink_pkg::*;
 
   localparam int unsigned MaxPartials = 64;  // of one merge
-  localparam int unsigned HeaderGap = 4;  // A: cycles from one partial's first beat to the next one's, at least
+  localparam int unsigned HeaderGap = 4;  // A: cycles of a partial, at least; and between beats of one index
 
   localparam int unsigned LseFrac = 32;  // fraction bits of an lse in fixed point
   localparam int unsigned FixedW = 65;  // signed: |lse| < 2^32

@@ -1,0 +1,1 @@
+tb/merge/lse_merge_tb.sv

@@ -3,7 +3,6 @@
 # clock generator and the I/O delays fall away: every port is a register-to-register path inside the device.
 
 create_clock -name clk -period 5.000 [get_ports clk_i]
-set_property HD.CLK_SRC BUFGCTRL_X0Y0 [get_ports clk_i]
 set_clock_uncertainty 0.100 [get_clocks clk]
 
 set_input_delay -clock clk -max 1.500 \

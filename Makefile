@@ -20,7 +20,7 @@ KVSINK := $(BUILD)/bin/kvsink
 export PYTHON VERILATOR YOSYS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor build run verify compare lint format synth synth-expect sta clean env env-all configure
+.PHONY: help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -62,6 +62,9 @@ lint: env-all configure ## format and lint of SystemVerilog, C++, shell and Pyth
 
 format: env-all ## rewrite sources in the project's format
 	@$(PY) scripts/lint.py --build $(BUILD) --jobs $(JOBS) --fix
+
+docs: env ## the pages that are made from data
+	@$(PY) scripts/docs.py
 
 synth: env-all ## area of each unit and of the top (UNIT=, CONFIG=, LIB=osu018|none)
 	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) $(if $(UNIT),--unit $(UNIT))

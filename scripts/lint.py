@@ -257,6 +257,13 @@ def reasons(ctx: Context) -> str | None:
     return wrong
 
 
+def docs(ctx: Context) -> str | None:
+    """Pages that are made from data are what the data make."""
+    if "scripts/docs.py" not in ctx.files:
+        return None
+    return run([sys.executable, "scripts/docs.py", "--check"])
+
+
 PARTS: dict[str, tuple[str, Callable[[Context], str | None]]] = {
     "licence": ("licence line in every source", licence),
     "waivers": ("a reason for every waiver", reasons),
@@ -268,6 +275,7 @@ PARTS: dict[str, tuple[str, Callable[[Context], str | None]]] = {
     "clang-tidy": ("C++ defects", clang_tidy),
     "shellcheck": ("shell scripts", shellcheck),
     "python": ("Python syntax", python),
+    "docs": ("pages made from data are up to date", docs),
 }
 
 

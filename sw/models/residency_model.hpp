@@ -142,6 +142,7 @@ class ResidencyModel {
   [[nodiscard]] uint32_t expected_top_count(bool& expected) const;
 
   // ---- predictions
+  [[nodiscard]] bool sweep_is_prefill() const { return sweep_.running && sweep_.prefill; }
   /// The answer of a command, once it is known; taken away by the call.
   std::optional<Answer> take_answer(uint32_t tag);
   // Commands of the controller to the tag array, checked against the decisions that ask for them.

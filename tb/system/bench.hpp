@@ -6,13 +6,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 
 #include "tb/common/axi_memory.hpp"
+#include "tb/common/rng.hpp"
+#include "tb/common/stream.hpp"
 #include "tb/system/differences.hpp"
 #include "tb/system/dut.hpp"
 #include "tb/system/row_scoreboard.hpp"
@@ -22,7 +22,7 @@ namespace kvsink::tb {
 struct BenchOptions {
   std::string config = "default";
   uint64_t seed = 1;
-  uint32_t latency = 100;        // cycles from an address to its first beat
+  uint32_t latency = 150;        // cycles from an address to its first beat
   uint32_t stall_percent = 0;    // chance that a handshake is held back in a cycle
   std::string fst;               // waveform file; empty: none
 };
@@ -42,10 +42,10 @@ class Bench {
   uint8_t write32(uint32_t addr, uint32_t value);
   uint8_t read32(uint32_t addr, uint32_t& value);
 
-  // ---- streams in: what is queued is sent in order
-  std::deque<RowRequest> requests;
-  std::deque<ScoreBeat> scores;
-  std::deque<PartialBeat> partials;
+  // ---- streams in: what is pushed is sent in order
+  Source<RowRequest> requests;
+  Source<ScoreBeat> scores;
+  Source<PartialBeat> partials;
 
   // ---- streams out
   std::function<void(const RowRequest&)> on_request;               // accepted
@@ -59,14 +59,17 @@ class Bench {
   bool run_until(const std::function<bool()>& done, uint64_t limit);
 
  private:
-  explicit Bench(const BenchOptions& options, std::unique_ptr<Dut> dut);
-  [[nodiscard]] bool go() { return options_.stall_percent == 0 || rng_() % 100 >= options_.stall_percent; }
+  Bench(const BenchOptions& options, std::unique_ptr<Dut> dut);
+  void probe_events();
+  /// One AXI4-Lite transfer: ticks until `end` says that it is over.
+  template <class End>
+  void transfer(End end);
 
   BenchOptions options_;
   std::unique_ptr<Dut> dut_;
-  AxiMemory memory_;
   uint32_t beat_bytes_;
-  std::mt19937_64 rng_;
+  AxiMemory memory_;
+  Stall sink_stall_, bulk_stall_, out_stall_;
 };
 
 /// Order within one cycle in which the events inside count: removals before lookups, additions after them.

@@ -2,93 +2,55 @@
 // Dut for one Verilated class. Included once a configuration, by dut_<config>.cpp.
 #pragma once
 
-#include <verilated.h>
-#include <verilated_fst_c.h>
-
 #include <algorithm>
-#include <type_traits>
+#include <array>
+#include <span>
+#include <string>
 
+#include "tb/common/bits.hpp"
+#include "tb/common/sim.hpp"
 #include "tb/system/dut.hpp"
-#include "tb/system/probe.hpp"
 
 namespace kvsink::tb {
 
-// Words of a port: an integer of up to 64 bits or a VlWide.
-template <class Port>
-void drive_words(Port& port, const uint32_t* words) {
-  if constexpr (std::is_integral_v<Port>) {
-    constexpr std::size_t kWords = (sizeof(Port) + 3) / 4;
-    uint64_t value = words[0];
-    if constexpr (kWords == 2) value |= static_cast<uint64_t>(words[1]) << 32;
-    port = static_cast<Port>(value);
-  } else {
-    std::copy_n(words, sizeof(Port) / 4, &port[0]);
-  }
+/// Between a port and the words of a fixed-size array, as many as the port has.
+template <class P, std::size_t N>
+void set_wide(P& port, const std::array<uint32_t, N>& words) {
+  set_words(port, std::span(words).first(std::min(N, (sizeof(P) + 3) / 4)));
 }
-
-template <class Port>
-void sample_words(const Port& port, uint32_t* words) {
-  if constexpr (std::is_integral_v<Port>) {
-    words[0] = static_cast<uint32_t>(port);
-    if constexpr (sizeof(Port) == 8) words[1] = static_cast<uint32_t>(static_cast<uint64_t>(port) >> 32);
-  } else {
-    std::copy_n(&port[0], sizeof(Port) / 4, words);
-  }
+template <class P, std::size_t N>
+void get_wide(const P& port, std::array<uint32_t, N>& words) {
+  get_words(port, std::span(words).first(std::min(N, (sizeof(P) + 3) / 4)));
 }
 
 template <class Model>
 class DutImpl final : public Dut {
  public:
-  explicit DutImpl(uint64_t seed) {
-    context_.randReset(2);
-    context_.randSeed(static_cast<int>(seed % 2147483646U) + 1);
-    context_.traceEverOn(true);
-    context_.fatalOnError(false);
-    model_ = std::make_unique<Model>(&context_, "kvsink");
-  }
-  ~DutImpl() override {
-    if (fst_) fst_->close();
-    model_->final();
-  }
+  explicit DutImpl(uint64_t seed) : sim_(seed) {}
 
   void reset() override {
-    model_->rst_ni = 0;
+    sim_->rst_ni = 0;
     for (int i = 0; i < 8; ++i) step();
-    model_->rst_ni = 1;
+    sim_->rst_ni = 1;
     for (int i = 0; i < 4; ++i) step();
   }
 
   void step() override {
+    const ProbeScope scope(probe);
+    probe.cycle = sim_.cycle();
     drive();
-    model_->clk_i = 0;
-    eval();
+    sim_.settle();
     sample();
-    model_->clk_i = 1;
-    eval();
-    ++cycle_;
+    sim_.edge();
   }
 
-  [[nodiscard]] uint64_t cycle() const override { return cycle_; }
+  [[nodiscard]] uint64_t cycle() const override { return sim_.cycle(); }
 
-  bool open_fst(const std::string& path) override {
-    fst_ = std::make_unique<VerilatedFstC>();
-    model_->trace(fst_.get(), 99);
-    fst_->open(path.c_str());
-    if (!fst_->isOpen()) fst_.reset();
-    return fst_ != nullptr;
-  }
+  bool open_fst(const std::string& path) override { return sim_.open_fst(path); }
 
  private:
-  void eval() {
-    const ProbeScope scope(probe);
-    probe.cycle = cycle_;
-    model_->eval();
-    if (fst_) fst_->dump(time_);
-    ++time_;
-  }
-
   void drive() {
-    Model& m = *model_;
+    Model& m = *sim_;
     m.req_valid_i = in.req_valid;
     if (in.req_valid) {
       m.req_id_i = in.req.id;
@@ -116,7 +78,7 @@ class DutImpl final : public Dut {
       m.score_column_sum_i = in.score.column_sum;
       m.score_first_i = in.score.first;
       m.score_strobe_i = in.score.strobe;
-      drive_words(m.score_weight_i, in.score.weight.data());
+      set_wide(m.score_weight_i, in.score.weight);
       m.score_last_i = in.score.last;
     }
     m.partial_valid_i = in.partial_valid;
@@ -129,11 +91,11 @@ class DutImpl final : public Dut {
       m.partial_base2_i = in.partial.base2;
       m.partial_fmt_i = in.partial.fmt;
       m.partial_beats_i = in.partial.beats;
-      drive_words(m.partial_data_i, in.partial.data.data());
+      set_wide(m.partial_data_i, in.partial.data);
     }
     m.out_ready_i = in.out_ready;
     m.cmd_valid_i = in.cmd_valid;
-    drive_words(m.cmd_data_i, in.cmd.data());
+    set_wide(m.cmd_data_i, in.cmd);
     m.done_ready_i = in.done_ready;
     m.m_axi_arready_i = in.arready;
     m.m_axi_rvalid_i = in.r.valid;
@@ -141,7 +103,7 @@ class DutImpl final : public Dut {
       m.m_axi_rid_i = in.r.id;
       m.m_axi_rresp_i = in.r.resp;
       m.m_axi_rlast_i = in.r.last;
-      drive_words(m.m_axi_rdata_i, in.r.data.data());
+      set_wide(m.m_axi_rdata_i, in.r.data);
     }
     m.s_axil_awvalid_i = in.awvalid;
     m.s_axil_awaddr_i = in.awaddr;
@@ -165,11 +127,11 @@ class DutImpl final : public Dut {
     to.position = static_cast<uint32_t>(position);
     to.error = error != 0;
     to.last = last != 0;
-    sample_words(data, to.data.data());
+    get_wide(data, to.data);
   }
 
   void sample() {
-    const Model& m = *model_;
+    Model& m = *sim_;
     out.req_ready = m.req_ready_o;
     out.sink_valid = m.sink_valid_o;
     sample_rows(out.sink, m.sink_valid_o, m.sink_id_o, m.sink_is_end_o, m.sink_plane_o, m.sink_position_o,
@@ -188,11 +150,11 @@ class DutImpl final : public Dut {
       out.out.nan = m.out_nan_o;
       out.out.sink_mass = m.out_sink_mass_o;
       out.out.fmt = m.out_fmt_o;
-      sample_words(m.out_data_o, out.out.data.data());
+      get_wide(m.out_data_o, out.out.data);
     }
     out.cmd_ready = m.cmd_ready_o;
     out.done_valid = m.done_valid_o;
-    if (m.done_valid_o) sample_words(m.done_data_o, out.done.data());
+    if (m.done_valid_o) get_wide(m.done_data_o, out.done);
     out.ar.valid = m.m_axi_arvalid_o;
     out.ar.id = m.m_axi_arid_o;
     out.ar.addr = m.m_axi_araddr_o;
@@ -211,11 +173,7 @@ class DutImpl final : public Dut {
     out.irq = m.irq_o;
   }
 
-  VerilatedContext context_;
-  std::unique_ptr<Model> model_;
-  std::unique_ptr<VerilatedFstC> fst_;
-  uint64_t cycle_ = 0;
-  uint64_t time_ = 0;
+  Sim<Model> sim_;
 };
 
 }  // namespace kvsink::tb

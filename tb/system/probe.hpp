@@ -13,25 +13,21 @@ namespace kvsink::tb {
 
 /// Kinds of events; the values are those of monitors.sv. Fields in the order given.
 enum class ProbeKind : int {
-  kRetire = 1,     // all, owner, first, last
-  kTagCommand,     // op, owner, granule, token, entry, slot, profile, word, watermark
-  kTagAck,         // status, entry, slot
-  kLookupStart,    // request id, serial of its list: the lookups that follow belong to it
-  kNext,           // owner, from, to, found, granule
-  kLookup,         // owner, granule, word, layer, head, planes
-  kHit,            // hit bitmap: the answer to the oldest kLookup without one
-  kLookupEnd,      // request id, served (0: no list, everything goes the bulk path)
-  kCommand,        // accepted by residency_ctrl: words 0..7 of the command, two a field
-  kDone,           // words 0..3 of the completion, two a field
-  kWalkAnswer,     // status, owner, word, committed: an answer taken by residency_ctrl
-  kScoreAnswer,    // valid, position, score, last: an answer taken by residency_ctrl
-  kScoreCommand,   // op, position, mark, count, threshold, prefill
-  kDescriptor,     // slot, profile, owner, position, word, sram base: taken by promotion_dma
-  kProgress,       // slot, watermark: taken by residency_ctrl
-  kDmaEnd,         // slot, status: taken by residency_ctrl
-  kSlotFree,       // slot: FREE from the next cycle on
-  kLogEvent,       // kind, cause, owner, position, word, slot: taken by event_log
-  kListClose,      // serial of the list whose last delivery was taken
+  kRetire = 1,    // all, owner, first, last: the pulse to every holder
+  kTagCommand,    // op, owner, granule, token, entry, slot, profile, word, watermark: taken by the tag array
+  kTagAck,        // status, entry, slot
+  kLookup,        // owner, granule, word, layer, head, planes
+  kHit,           // hit bitmap: the answer to the oldest kLookup without one
+  kCommand,       // words 0..9 of the command, two a field: accepted by residency_ctrl
+  kDone,          // words 0..5 of the completion, two a field: taken
+  kWalkAnswer,    // status, owner, word, committed: taken by residency_ctrl
+  kScoreCommand,  // op, position, mark, count, threshold, prefill
+  kScoreAnswer,   // valid, position, score, last: taken by residency_ctrl
+  kProgress,      // slot, watermark: taken by residency_ctrl
+  kDmaEnd,        // slot, status, bytes: taken by residency_ctrl
+  kLogEvent,      // kind, cause, owner, position, word, slot: handed over by residency_ctrl
+  kTrace,         // residency_pkg::trace_e, slot, data, free log records, free tag entries: an event is acted on
+  kMuxLookup,     // request id: the lookups that follow are for its list
 };
 
 struct ProbeEvent {

@@ -167,10 +167,21 @@ std::string Replay::set_up() {
   registers.dynamic = settings_.policy == Policy::kDynamic;
   if (why = host_->configure(*cache_, dims_.L, registers, dims_.Hq); !why.empty()) return why;
 
-  residency_ = std::make_unique<ResidencyChecker>(
-      ResidencyChecker::Sizes{caps_.slots, caps_.entries, caps_.owners, caps_.positions, caps_.profiles, caps_.log_records,
-                              caps_.sram_bytes / shape.beat_bytes, caps_.kv_heads, shape.row_beats()},
-      registers, result_.differences);
+  model::ResidencyModel::Config model;
+  model.slots = caps_.slots;
+  model.entries = caps_.entries;
+  model.owners = caps_.owners;
+  model.positions = caps_.positions;
+  model.profiles = caps_.profiles;
+  model.sram_beats = caps_.sram_bytes / shape.beat_bytes;
+  model.kv_heads = caps_.kv_heads;
+  model.scored = caps_.scored;
+  model.sram_budget = registers.sram_budget;
+  model.t_sink = static_cast<uint32_t>(std::lround(registers.t_sink * 16384));
+  model.dynamic = registers.dynamic;
+  model.layers = dims_.L;
+  for (uint32_t plane = 0; plane < KvCache::kPlanes; ++plane) model.planes[plane] = {true, shape.row_beats(), 0};
+  residency_ = std::make_unique<ResidencyChecker>(model, result_.differences);
   residency_->on_path([this](uint8_t id, uint32_t position, Path path) { rows_->predict(id, position, path); });
   bench_->on_probe = [this](const ProbeEvent& e) { residency_->event(e); };
 
@@ -212,13 +223,13 @@ void Replay::queue_weights(uint32_t layer, uint32_t q_head, uint32_t query, bool
       beat.weight[i] = std::bit_cast<uint32_t>(static_cast<float>(weights[first + i]));
     }
     beat.last = last && first + lanes > query;
-    bench_->scores.push_back(beat);
+    bench_->scores.push(beat);
   }
 }
 
 std::string Replay::run_weights(const std::function<bool()>& more) {
   while (more()) {
-    if (auto why = until("score stream", [this] { return bench_->scores.size() < 64; }); !why.empty()) return why;
+    if (auto why = until("score stream", [this] { return bench_->scores.pending() < 64; }); !why.empty()) return why;
   }
   return until("score stream", [this] { return bench_->scores.empty(); });
 }
@@ -276,12 +287,12 @@ void Replay::issue() {
       v.id = free_id();
       by_request_[v.id] = work;
       work->requests_open = 2;
-      bench_->requests.push_back(k);
-      bench_->requests.push_back(v);
+      bench_->requests.push(k);
+      bench_->requests.push(v);
     } else {
       k.planes = kPlaneK | kPlaneV;
       work->requests_open = 1;
-      bench_->requests.push_back(k);
+      bench_->requests.push(k);
     }
     ++pairs_open_;
     ++next_work_;
@@ -338,7 +349,7 @@ void Replay::attend(Work& work) {
         beat.lse = p.lse;
         beat.beats = static_cast<uint8_t>(beats - 1);
         for (uint32_t i = 0; i < lanes && b * lanes + i < dims_.d; ++i) beat.data[i] = p.o[b * lanes + i];
-        bench_->partials.push_back(beat);
+        bench_->partials.push(beat);
       }
       partials.push_back(std::move(p));
     }
@@ -474,12 +485,12 @@ std::string Replay::run() {
   const uint64_t begin = bench_->cycle();
   if (auto why = prefill(); !why.empty()) return "prefill: " + why;
   const uint64_t decode_begin = bench_->cycle();
-  const uint64_t beats_before = bench_->memory().beats();
+  const uint64_t beats_before = bench_->memory().stats().beats;
   if (auto why = decode(); !why.empty()) return "decode: " + why;
   result_.cycles_prefill = decode_begin - begin;
   result_.cycles_decode = bench_->cycle() - decode_begin;
   result_.cycles_total = bench_->cycle();
-  result_.bus_beats = bench_->memory().beats() - beats_before;
+  result_.bus_beats = bench_->memory().stats().beats - beats_before;
   if (auto why = finish(); !why.empty()) return why;
   const double useful = static_cast<double>(result_.hbm_bulk) / bench_->beat_bytes();
   result_.decode_utilisation = useful / static_cast<double>(result_.cycles_decode);

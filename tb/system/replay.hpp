@@ -12,6 +12,7 @@
 #include "sw/trace/trace.hpp"
 #include "tb/system/bench.hpp"
 #include "tb/system/differences.hpp"
+#include "tb/system/residency_checker.hpp"
 #include "tb/system/row_scoreboard.hpp"
 
 namespace kvsink::tb {
@@ -29,11 +30,6 @@ struct ReplaySettings {
   std::function<void(Bench&, uint32_t step)> on_step;
   /// Called about once in 2,000 cycles with the steps done, for progress.
   std::function<void(uint32_t done, uint32_t all)> on_progress;
-};
-
-struct Sink {
-  uint32_t position = 0;
-  double score = 0;  // 1.0: an even spread
 };
 
 struct ReplayResult {

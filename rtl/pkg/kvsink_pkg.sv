@@ -535,6 +535,7 @@ package kvsink_pkg;
     logic ar_stall;       // ARVALID and not ARREADY
     logic r_idle;         // reads in flight, no beat
     logic error_beat;
+    logic stray_beat;     // a beat of an ID that has nothing outstanding
   } port_count_t;
 
   typedef struct packed {

@@ -1,0 +1,1 @@
+rtl/port/axi_read_port.sv

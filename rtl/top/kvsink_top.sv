@@ -133,7 +133,7 @@ module kvsink_top
   port_count_t port_count;
   ctrl_count_t ctrl_count;
   logic sram_conflict;
-  logic merge_done, merge_nan, merge_error;
+  logic merge_done, merge_weighted, merge_nan, merge_error;
   logic [31:0] merge_sink_mass;
   logic score_beat, score_saturated, score_discarded, score_malformed;
 
@@ -189,6 +189,7 @@ module kvsink_top
       .ctrl_count_i        (ctrl_count),
       .sram_conflict_i     (sram_conflict),
       .merge_done_i        (merge_done),
+      .merge_weighted_i    (merge_weighted),
       .merge_sink_mass_i   (merge_sink_mass),
       .merge_nan_i         (merge_nan),
       .merge_error_i       (merge_error),
@@ -630,10 +631,11 @@ module kvsink_top
       .out_valid_o,
       .out_ready_i,
       .out_o,
-      .merge_done_o   (merge_done),
-      .sink_mass_o    (merge_sink_mass),
-      .merge_nan_o    (merge_nan),
-      .merge_error_o  (merge_error)
+      .merge_done_o    (merge_done),
+      .merge_weighted_o(merge_weighted),
+      .sink_mass_o     (merge_sink_mass),
+      .nan_o           (merge_nan),
+      .error_o         (merge_error)
   );
 
 endmodule

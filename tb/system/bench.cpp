@@ -17,7 +17,7 @@ uint32_t beat_bytes_of(std::string_view config) { return config == "small" ? 16 
 AxiMemory::Config memory_config(const BenchOptions& options, uint32_t beat_bytes) {
   AxiMemory::Config config;
   config.beat_bytes = beat_bytes;
-  config.tiers = {AxiMemory::Tier{.latency = options.latency}};
+  config.tiers = {AxiMemory::Tier{.latency = options.latency, .bandwidth = options.bandwidth}};
   config.out_of_order = options.stall_percent != 0;
   config.ar_stall_percent = options.stall_percent;
   config.ar_stall_longest = options.stall_percent != 0 ? kLongestStall : 1;
@@ -53,7 +53,7 @@ Bench::Bench(const BenchOptions& options, std::unique_ptr<Dut> dut)
   const unsigned stall = options.stall_percent;
   requests = Source<RowRequest>(rng.fork("requests"), stall, kLongestStall);
   scores = Source<ScoreBeat>(rng.fork("scores"), stall, kLongestStall);
-  partials = Source<PartialBeat>(rng.fork("partials"), stall, kLongestStall);
+  partials = Source<PartialIn>(rng.fork("partials"), stall, kLongestStall);
   sink_stall_ = Stall(rng.fork("sink"), stall, kLongestStall);
   bulk_stall_ = Stall(rng.fork("bulk"), stall, kLongestStall);
   out_stall_ = Stall(rng.fork("out"), stall, kLongestStall);
@@ -69,7 +69,7 @@ void Bench::tick() {
   const ScoreBeat* score = scores.begin();
   in.score_valid = score != nullptr;
   if (score != nullptr) in.score = *score;
-  const PartialBeat* partial = partials.begin();
+  const PartialIn* partial = partials.begin();
   in.partial_valid = partial != nullptr;
   if (partial != nullptr) in.partial = *partial;
   in.sink_ready = !sink_stall_.now() && (!may_take || may_take(Path::kSink));

@@ -23,6 +23,7 @@ struct BenchOptions {
   std::string config = "default";
   uint64_t seed = 1;
   uint32_t latency = 150;        // cycles from an address to its first beat
+  double bandwidth = 1.0;        // of the memory, beats a cycle
   uint32_t stall_percent = 0;    // chance that a handshake is held back in a cycle
   std::string fst;               // waveform file; empty: none
 };
@@ -45,12 +46,12 @@ class Bench {
   // ---- streams in: what is pushed is sent in order
   Source<RowRequest> requests;
   Source<ScoreBeat> scores;
-  Source<PartialBeat> partials;
+  Source<PartialIn> partials;
 
   // ---- streams out
   std::function<void(const RowRequest&)> on_request;               // accepted
   std::function<void(Path, const RowBeat&)> on_row_beat;
-  std::function<void(const MergedBeat&)> on_merged;
+  std::function<void(const MergedOut&)> on_merged;
   std::function<void(const ProbeEvent&)> on_probe;                 // events inside, in the order of their cycle
   /// Whether a stream may be taken at all in this cycle (for tests that hold one back); unset: always.
   std::function<bool(Path)> may_take;

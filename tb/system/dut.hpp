@@ -65,7 +65,7 @@ struct ScoreBeat {
 };
 
 /// One beat of a partial, as kvsink_pkg::partial_t.
-struct PartialBeat {
+struct PartialIn {
   uint16_t id = 0;
   bool first = false;
   bool last_partial = false;
@@ -78,7 +78,7 @@ struct PartialBeat {
 };
 
 /// One beat of a merged output, as kvsink_pkg::merged_t.
-struct MergedBeat {
+struct MergedOut {
   uint16_t id = 0;
   bool first = false;
   bool last = false;
@@ -114,7 +114,7 @@ struct DutIn {
   bool score_valid = false;
   ScoreBeat score;
   bool partial_valid = false;
-  PartialBeat partial;
+  PartialIn partial;
   bool out_ready = false;
   bool cmd_valid = false;
   std::array<uint32_t, 16> cmd{};
@@ -135,7 +135,7 @@ struct DutOut {
   bool score_ready = false;
   bool partial_ready = false;
   bool out_valid = false;
-  MergedBeat out;
+  MergedOut out;
   bool cmd_ready = false;
   bool done_valid = false;
   std::array<uint32_t, 8> done{};

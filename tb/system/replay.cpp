@@ -15,6 +15,7 @@
 #include "sw/golden/bytes.hpp"
 #include "sw/golden/half.hpp"
 #include "sw/models/lse_merge_model.hpp"
+#include "tb/common/sim.hpp"
 #include "tb/system/compute.hpp"
 #include "tb/system/host.hpp"
 #include "tb/system/kv_cache.hpp"
@@ -72,7 +73,7 @@ class Replay {
   void row(const Row& row);
   void closed(const RowRequest& request, bool refused);
   void attend(Work& work);
-  void merged(const MergedBeat& beat);
+  void merged(const MergedOut& beat);
   void check_output(const Merge& merge);
   std::string command(const char* what, const Answer& answer);
   std::string until(const char* what, const std::function<bool()>& done);
@@ -150,7 +151,7 @@ std::string Replay::set_up() {
   rows_->on_closed([this](const RowRequest& r, bool refused) { closed(r, refused); });
   bench_->on_request = [this](const RowRequest& r) { rows_->accepted(r, true); };
   bench_->on_row_beat = [this](Path path, const RowBeat& b) { rows_->beat(path, b, bench_->cycle()); };
-  bench_->on_merged = [this](const MergedBeat& b) { merged(b); };
+  bench_->on_merged = [this](const MergedOut& b) { merged(b); };
 
   const uint32_t slot_beats = dims_.L * dims_.Hkv * KvCache::kPlanes * shape.row_beats();
   profile_slots_ = std::min(caps_.slots, caps_.sram_bytes / (slot_beats * shape.beat_bytes));
@@ -341,7 +342,7 @@ void Replay::attend(Work& work) {
       p.is_sink = path == Path::kSink;
       for (const float o : partial.o) p.o.push_back(std::bit_cast<uint32_t>(o));
       for (uint32_t b = 0; b < beats; ++b) {
-        PartialBeat beat;
+        PartialIn beat;
         beat.id = id;
         beat.first = b == 0;
         beat.last_partial = path == Path::kBulk;
@@ -358,7 +359,7 @@ void Replay::attend(Work& work) {
   }
 }
 
-void Replay::merged(const MergedBeat& beat) {
+void Replay::merged(const MergedOut& beat) {
   const auto found = merges_.find(beat.id);
   if (found == merges_.end()) {
     ++result_.outputs_wrong;
@@ -481,7 +482,10 @@ std::string Replay::run() {
       }
     }
   }
-  if (auto why = set_up(); !why.empty()) return why;
+  if (auto why = set_up(); !why.empty()) {
+    result_.bad_input = bench_ == nullptr || residency_ == nullptr;
+    return why;
+  }
   const uint64_t begin = bench_->cycle();
   if (auto why = prefill(); !why.empty()) return "prefill: " + why;
   const uint64_t decode_begin = bench_->cycle();
@@ -501,8 +505,12 @@ std::string Replay::run() {
 
 ReplayResult replay(const trace::Trace& trace, const ReplaySettings& settings) {
   ReplayResult result;
-  Replay run(trace, settings, result);
-  result.error = run.run();
+  try {
+    Replay run(trace, settings, result);
+    result.error = run.run();
+  } catch (const SimError& stopped) {
+    result.error = stopped.what();
+  }
   return result;
 }
 

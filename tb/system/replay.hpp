@@ -33,7 +33,8 @@ struct ReplaySettings {
 };
 
 struct ReplayResult {
-  std::string error;  // not empty: the replay could not be run or did not end; one line
+  std::string error;       // not empty: the replay could not be run or did not end; one line
+  bool bad_input = false;  // because of its input: a trace beyond the configuration, a file that cannot be written
 
   // check
   RowCounts rows;
@@ -47,7 +48,7 @@ struct ReplayResult {
   // bytes
   uint64_t kv_needed = 0, hbm_bulk = 0, hbm_promotion = 0, hbm_dropped = 0, hbm_table = 0, sram = 0, repromoted_rows = 0;
 
-  std::vector<Sink> sinks;
+  std::vector<Placed> sinks;
   double sram_mass = 0;       // fraction of the attention mass that SRAM served, from the block's counters
   uint64_t cycles_total = 0, cycles_prefill = 0, cycles_decode = 0;
   uint64_t bus_beats = 0;     // beats on the memory port during decode

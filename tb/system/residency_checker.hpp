@@ -22,7 +22,7 @@
 namespace kvsink::tb {
 
 /// A token that a prefill or a step promoted by itself, with the score it had then.
-struct Sink {
+struct Placed {
   uint32_t position = 0;
   double score = 0;  // 1.0: an even spread
 };
@@ -45,7 +45,7 @@ class ResidencyChecker {
   [[nodiscard]] uint64_t wrong() const { return wrong_; }
   [[nodiscard]] uint64_t lookups() const { return lookups_; }
   [[nodiscard]] uint32_t peak_slots() const { return peak_slots_; }
-  [[nodiscard]] const std::vector<Sink>& sinks() const { return sinks_; }
+  [[nodiscard]] const std::vector<Placed>& sinks() const { return sinks_; }
   /// Grants of a token that had been resident before.
   [[nodiscard]] uint64_t repromoted_tokens() const { return repromoted_; }
   [[nodiscard]] const model::ResidencyModel& model() const { return model_; }
@@ -82,7 +82,7 @@ class ResidencyChecker {
   bool request_known_ = false;
   uint64_t checked_ = 0, wrong_ = 0, lookups_ = 0, repromoted_ = 0;
   uint32_t peak_slots_ = 0;
-  std::vector<Sink> sinks_;
+  std::vector<Placed> sinks_;
   std::vector<std::pair<uint32_t, uint32_t>> promoted_before_;  // owner, position
 };
 

@@ -47,8 +47,9 @@ struct GoldenOptions {
 struct DiffOptions {
   std::string a;
   std::string b;
-  double ulp = 16;           ///< largest difference that still counts as equal
-  std::uint32_t lines = 10;  ///< of the worst differences to print
+  double ulp = 16;                  ///< largest difference that still counts as equal
+  std::uint32_t lines = 10;         ///< of the worst differences to print
+  std::optional<std::string> json;  ///< counts and a histogram; "-": standard output, which then carries nothing else
 };
 
 struct MergeOptions {

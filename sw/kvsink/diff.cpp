@@ -8,8 +8,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -69,6 +71,29 @@ Row compare(const trace::Outputs& a, const trace::Outputs& b, std::size_t index)
   return row;
 }
 
+/// Counts, the largest differences, and how many outputs lie between powers of two of an ulp.
+nlohmann::ordered_json as_json(const std::vector<Row>& rows, std::size_t equal, std::size_t beyond, double limit) {
+  constexpr std::array kEdges = {0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0};
+  std::array<std::size_t, kEdges.size() + 1> counts{};
+  double o_ulp = 0;
+  double lse_ulp = 0;
+  for (const Row& row : rows) {
+    const auto edge = std::lower_bound(kEdges.begin(), kEdges.end(), row.worst());
+    ++counts[static_cast<std::size_t>(edge - kEdges.begin())];
+    o_ulp = std::max(o_ulp, row.o_ulp);
+    lse_ulp = std::max(lse_ulp, row.lse_ulp);
+  }
+  nlohmann::ordered_json histogram = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const std::string name = i == 0               ? "0"
+                             : i == kEdges.size() ? fmt::format("> {}", kEdges.back())
+                                                  : fmt::format("{} to {}", kEdges[i - 1], kEdges[i]);
+    histogram.push_back({{"ulp", name}, {"count", counts[i]}});
+  }
+  return {{"outputs", rows.size()}, {"equal", equal},         {"beyond", beyond},      {"limit_ulp", limit},
+          {"max_o_ulp", o_ulp},     {"max_lse_ulp", lse_ulp}, {"histogram", histogram}};
+}
+
 std::string shape(const trace::Outputs& x) { return fmt::format("[{}][{}][{}][{}]", x.L, x.N, x.Hq, x.d); }
 
 }  // namespace
@@ -97,6 +122,15 @@ int cmd_diff(const DiffOptions& options) {
       static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [](const Row& r) { return r.worst() == 0; }));
   std::stable_sort(rows.begin(), rows.end(), [](const Row& x, const Row& y) { return x.worst() > y.worst(); });
 
+  if (options.json) {
+    const std::string text = as_json(rows, equal, beyond, options.ulp).dump(2) + "\n";
+    if (const auto written = write_text(*options.json, text); !written) {
+      return fail(written.error());
+    }
+    if (options.json == "-") {
+      return beyond == 0 ? kEqual : kDifferent;
+    }
+  }
   fmt::print("{} outputs of {} elements: {} equal bit for bit, {} within {} ulp, {} beyond\n", rows.size(), a->d, equal,
              rows.size() - equal - beyond, options.ulp, beyond);
   if (equal < rows.size()) {

@@ -158,6 +158,7 @@ CLI::App* add_diff(CLI::App& app, DiffOptions& o) {
   number<std::uint32_t>(
       sub, "--lines", 0, 1'000'000, [&o](std::uint32_t n) { o.lines = n; },
       fmt::format("differences to print [{}]", o.lines));
+  file(sub, "--json", o.json, "counts and a histogram as JSON; - is standard output");
   return sub;
 }
 
@@ -218,6 +219,15 @@ Result<void> check_replay(const ReplayOptions& o) {
   return {};
 }
 
+Result<void> check_diff(const DiffOptions& o) {
+  for (const std::string& input : {o.a, o.b}) {
+    if (auto ok = check_output("--json", o.json, input); !ok) {
+      return ok;
+    }
+  }
+  return {};
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "kvsink: attention sinks of a KV cache in SRAM, the rest from HBM, merged exactly.\n"
@@ -242,6 +252,7 @@ int run(int argc, char** argv) {
   }
   const auto usable = replay->parsed()   ? check_replay(options.replay)
                       : golden->parsed() ? check_output("--out", options.golden.out, options.golden.trace)
+                      : diff->parsed()   ? check_diff(options.diff)
                       : merge->parsed()  ? check_output("--out", options.merge.out, options.merge.in)
                       : info->parsed()   ? check_output("--json", options.info.json, options.info.trace)
                                          : Result<void>();

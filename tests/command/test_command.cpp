@@ -130,6 +130,7 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
       {{"diff", kTrace, kTrace, "--ulp", "-1"}, {"--ulp", "'-1'"}},
       {{"diff", kTrace, kTrace, "--ulp", "nan"}, {"--ulp", "'nan'"}},
       {{"diff", kTrace, folder / "none"}, {folder / "none"}},
+      {{"diff", folder / "none", kTrace, "--json", kTrace}, {"--json", kTrace, "overwritten"}},
       {{"merge", kTrace}, {"--out"}},
       {{"merge", kTrace, "--out", out, "--base", "10"}, {"--base", "'10'", "e|2"}},
       {{"merge", kTrace, "--out", out, "--format", "fp8"}, {"--format", "'fp8'", "fp32|fp16|bf16"}},
@@ -219,6 +220,32 @@ TEST_CASE("diff finds one changed element and tells its layer, head, step and si
   const Outcome few = kvsink_run(folder, {"diff", folder / "a", folder / "b", "--lines", "0"});
   CHECK(few.status == 1);
   CHECK_FALSE(holds(few.out, "3.81e-06"));
+}
+
+TEST_CASE("diff counts in JSON what it tells in text", "[command]") {
+  TempFolder folder;
+  auto out = trace::Outputs::for_trace({3, 10, 2, 2, 4, 5});
+  std::fill(out.o.begin(), out.o.end(), 1.0F);
+  REQUIRE(trace::write_outputs(folder / "a", out, {}));
+  out.o[0] = 1.0F + 0x1p-22F;  // 2 ulp: the upper edge of its bin
+  out.o[4] = 1.0F + 0x1p-18F;  // 32 ulp
+  out.lse[7] = 0x1p-24F;       // half an ulp of max(1, |lse|)
+  REQUIRE(trace::write_outputs(folder / "b", out, {}));
+  const Outcome diff = kvsink_run(folder, {"diff", folder / "a", folder / "b", "--json", "-"});
+  CHECK(diff.status == 1);
+  const auto json = nlohmann::json::parse(diff.out);
+  CHECK(json["outputs"] == 30);
+  CHECK(json["equal"] == 27);
+  CHECK(json["beyond"] == 1);
+  CHECK(json["max_o_ulp"] == 32.0);
+  CHECK(json["max_lse_ulp"] == 0.5);
+  const std::vector<std::pair<std::string, int>> bins = {{"0", 27},     {"0 to 0.5", 1}, {"0.5 to 1", 0}, {"1 to 2", 1},
+                                                         {"2 to 4", 0}, {"4 to 8", 0},   {"8 to 16", 0},  {"> 16", 1}};
+  REQUIRE(json["histogram"].size() == bins.size());
+  for (std::size_t i = 0; i < bins.size(); ++i) {
+    CHECK(json["histogram"][i]["ulp"] == bins[i].first);
+    CHECK(json["histogram"][i]["count"] == bins[i].second);
+  }
 }
 
 TEST_CASE("diff takes no NaN for equal to a number, and refuses other shapes", "[command]") {

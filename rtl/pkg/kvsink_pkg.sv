@@ -526,6 +526,14 @@ package kvsink_pkg;
   } mux_count_t;
 
   typedef struct packed {
+    logic [1:0] answers;  // handed over
+    logic hit;            // lookups that found their word held
+    logic read;           // table reads for a request
+    logic prefetch;       // table reads ahead of requests
+    logic dropped;        // table reads that a retire made worthless
+  } walk_count_t;
+
+  typedef struct packed {
     logic table_burst;
     logic bulk_burst;
     logic promo_burst;

@@ -1,2 +1,3 @@
 rtl/walk/kv_addr.sv
 rtl/walk/owner_table.sv
+rtl/walk/block_walker.sv

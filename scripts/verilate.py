@@ -3,7 +3,7 @@
 """Runs Verilator and deals the C++ it writes into a fixed number of files, so that a build tool that must know its
 outputs beforehand (Ninja through CMake) can compile them in parallel.
 
-usage: verilate.py --out DIR --prefix VFoo --fast N --slow N [--flist FILE ...] -- VERILATOR_COMMAND ...
+usage: verilate.py --out DIR --prefix VFoo --fast N --slow N [--flist FILE ...] [--source FILE ...] -- VERILATOR_COMMAND ...
 
 Writes DIR/fast_<i>.cpp, DIR/slow_<i>.cpp (each includes its share of the generated files) and DIR/deps.d, a dependency
 file whose target is DIR/fast_0.cpp. File lists hold one path a line, relative to the working directory, `//` comments,
@@ -67,6 +67,7 @@ def main() -> int:
     parser.add_argument("--fast", type=int, default=2)
     parser.add_argument("--slow", type=int, default=1)
     parser.add_argument("--flist", type=Path, action="append", default=[])
+    parser.add_argument("--source", action="append", default=[], help="after the files of the lists")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
 
@@ -74,6 +75,7 @@ def main() -> int:
     sources: list[str] = []
     for flist in args.flist:
         sources += [s for s in read_flist(flist, lists) if s not in sources]
+    sources += [s for s in args.source if s not in sources]
     missing = [s for s in sources if not Path(s).is_file()]
     if missing:
         print(f"verilate: {args.prefix}: no such source: {', '.join(missing)}", file=sys.stderr)

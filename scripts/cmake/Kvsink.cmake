@@ -106,9 +106,11 @@ function(kvsink_verilate)
     list(APPEND flist_files "${PROJECT_SOURCE_DIR}/${f}")
   endforeach()
   set(sources "")
+  set(source_options "")
   foreach(s ${A_SOURCES})
     get_filename_component(s "${s}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_SOURCE_DIR}")
     list(APPEND sources "${s}")
+    list(APPEND source_options --source "${s}")
   endforeach()
   file(GLOB waivers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/lint/*.vlt")
   list(TRANSFORM A_DEFINES PREPEND "-D")
@@ -121,11 +123,11 @@ function(kvsink_verilate)
     OUTPUT ${generated}
     BYPRODUCTS "${out}/${A_PREFIX}.h"
     COMMAND ${KVSINK_PYTHON} "${PROJECT_SOURCE_DIR}/scripts/verilate.py" --out "${out}" --prefix ${A_PREFIX}
-      --fast ${A_FAST} --slow ${A_SLOW} ${flists} --
+      --fast ${A_FAST} --slow ${A_SLOW} ${flists} ${source_options} --
       ${KVSINK_VERILATOR_COMMAND} --cc --Mdir "${out}" --prefix ${A_PREFIX} --top-module ${A_TOP} -O3 --MMD --assert --quiet
       --x-assign unique --x-initial unique --timescale 1ns/1ps -Wall -Wno-fatal
       -DKVSINK_CONFIG_${config} ${A_DEFINES} "-I${PROJECT_SOURCE_DIR}/rtl/include" --output-split 20000
-      ${trace} ${A_OPTIONS} ${A_PARAMS} ${waivers} ${sources}
+      ${trace} ${A_OPTIONS} ${A_PARAMS} ${waivers}
     DEPENDS ${flist_files} ${sources} ${waivers} "${PROJECT_SOURCE_DIR}/scripts/verilate.py"
     DEPFILE "${out}/deps.d"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"

@@ -24,7 +24,7 @@ constexpr uint64_t shift_right(uint64_t value, int by) { return by < 64 ? value 
 /// c0 +- c1*u +- c2*u^2 with 33 fraction bits. u has `u_bits` bits and is a fraction of 2^(index_bits + u_bits).
 uint64_t quadratic(const merge_tables::Quadratic& c, uint32_t u, int u_bits, int index_bits, int sign1, int sign2) {
   const uint64_t top = u >> (u_bits - 19);
-  const uint64_t square = (top * top) >> 18;                              // 20 bits, 2 * index_bits + 20 of fraction
+  const uint64_t square = (top * top) >> 18;  // 20 bits, 2 * index_bits + 20 of fraction
   const uint64_t p1 = (c.c1 * uint64_t{u}) >> (26 + index_bits + u_bits - 33);
   const uint64_t p2 = (c.c2 * square) >> (18 + 2 * index_bits + 20 - 33);
   uint64_t sum = c.c0;
@@ -35,7 +35,7 @@ uint64_t quadratic(const merge_tables::Quadratic& c, uint32_t u, int u_bits, int
 /// An lse: fixed point with 32 fraction bits below 2^32, and beyond only its order and equality matter.
 struct Lse {
   uint32_t bits;
-  bool big;     // |lse| >= 2^32
+  bool big;      // |lse| >= 2^32
   Int128 fixed;  // cut towards zero; 0 when big
 };
 
@@ -136,9 +136,12 @@ uint32_t quiet_nan(MergeFormat fmt) {
 
 uint32_t infinity(MergeFormat fmt, bool negative) {
   switch (fmt) {
-    case MergeFormat::kFp16: return negative ? 0xfc00U : 0x7c00U;
-    case MergeFormat::kBf16: return negative ? 0xff80U : 0x7f80U;
-    default: return negative ? 0xff800000U : kInfinity32;
+    case MergeFormat::kFp16:
+      return negative ? 0xfc00U : 0x7c00U;
+    case MergeFormat::kBf16:
+      return negative ? 0xff80U : 0x7f80U;
+    default:
+      return negative ? 0xff800000U : kInfinity32;
   }
 }
 

@@ -21,7 +21,7 @@ class LseMerge {
     uint32_t lse = 0;    // fp32; -inf or +inf: empty
     bool base2 = false;  // lse = log2 sum 2^s in place of ln sum e^s
     MergeFormat fmt = MergeFormat::kFp32;
-    bool is_sink = false;      // its weight counts as mass served by SRAM
+    bool is_sink = false;     // its weight counts as mass served by SRAM
     std::vector<uint32_t> o;  // bit patterns; 16-bit formats in the low half
   };
 
@@ -71,7 +71,8 @@ struct Element {
 };
 Element unpack(MergeFormat fmt, uint32_t bits);
 
-/// product * 2^(exponent - 185), product in [2^58, 2^59) or 0, rounded to nearest even; `sticky`: the true value is a little larger.
+/// product * 2^(exponent - 185), product in [2^58, 2^59) or 0, rounded to nearest even; `sticky`: the true value is a
+/// little larger.
 uint32_t round_to(MergeFormat fmt, bool negative, uint64_t product, int exponent, bool sticky);
 
 }  // namespace merge_detail

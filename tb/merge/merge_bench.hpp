@@ -95,8 +95,7 @@ inline MergeEnd append_expected(const Partials& partials, uint16_t id, unsigned 
   for (size_t p = 0; p + 1 < partials.size(); ++p) nan |= special(partials[p], 0, beats * lanes);
   for (size_t b = 0; b < beats; ++b) {
     nan |= special(partials.back(), b * lanes, (b + 1) * lanes);
-    MergedBeat beat{id,  b == 0,           b + 1 == beats,
-                    result.lse, nan, result.sink_mass, static_cast<unsigned>(fmt), {}};
+    MergedBeat beat{id, b == 0, b + 1 == beats, result.lse, nan, result.sink_mass, static_cast<unsigned>(fmt), {}};
     beat.data.assign(result.o.begin() + static_cast<long>(b * lanes),
                      result.o.begin() + static_cast<long>((b + 1) * lanes));
     out.push_back(std::move(beat));
@@ -158,10 +157,14 @@ class MergeBench {
     sim_.settle();
     if (source_.end(v.partial_ready_o != 0)) taken_at.push_back(sim_.cycle());
     const bool got = sink_.end(v.out_valid_o != 0, [&] {
-      MergedBeat b{static_cast<uint16_t>(v.out_id_o), v.out_first_o != 0,
-                   v.out_last_o != 0,                 v.out_lse_o,
-                   v.out_nan_o != 0,                  v.out_sink_mass_o,
-                   static_cast<unsigned>(v.out_fmt_o), std::vector<uint32_t>(lanes_)};
+      MergedBeat b{static_cast<uint16_t>(v.out_id_o),
+                   v.out_first_o != 0,
+                   v.out_last_o != 0,
+                   v.out_lse_o,
+                   v.out_nan_o != 0,
+                   v.out_sink_mass_o,
+                   static_cast<unsigned>(v.out_fmt_o),
+                   std::vector<uint32_t>(lanes_)};
       get_words(v.out_data_o, std::span<uint32_t>(b.data));
       return b;
     });

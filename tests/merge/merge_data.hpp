@@ -67,9 +67,17 @@ enum class Data {
   kSmallLse,    // |lse| below 1, down to denormals
   kCount
 };
-inline constexpr std::array<const char*, static_cast<size_t>(Data::kCount)> kDataNames{
-    "normal O, lse 3 N(0,1)", "lse -120 to 0", "lse around +-1e4", "rising maximum",   "O_a near -O_b", "magnitudes 1e-30 to 1e30",
-    "denormal O",             "near the largest float", "equal lse", "lse any float", "small lse"};
+inline constexpr std::array<const char*, static_cast<size_t>(Data::kCount)> kDataNames{"normal O, lse 3 N(0,1)",
+                                                                                       "lse -120 to 0",
+                                                                                       "lse around +-1e4",
+                                                                                       "rising maximum",
+                                                                                       "O_a near -O_b",
+                                                                                       "magnitudes 1e-30 to 1e30",
+                                                                                       "denormal O",
+                                                                                       "near the largest float",
+                                                                                       "equal lse",
+                                                                                       "lse any float",
+                                                                                       "small lse"};
 
 inline std::vector<Partial> make_partials(Rng& rng, Data data, unsigned partials, unsigned elements, MergeFormat fmt,
                                           bool base2) {
@@ -84,19 +92,32 @@ inline std::vector<Partial> make_partials(Rng& rng, Data data, unsigned partials
     part.is_sink = rng.coin();
     double lse = 3 * normal(rng);
     switch (data) {
-      case Data::kSpread: lse = -uniform(rng, 0, 120); break;
-      case Data::kLarge: lse = sign * 1e4 + 3 * normal(rng); break;
-      case Data::kRising: lse = rising += step * uniform(rng); break;
-      case Data::kMagnitudes: lse = uniform(rng, -120, 120); break;
-      case Data::kEqual: lse = sign; break;
+      case Data::kSpread:
+        lse = -uniform(rng, 0, 120);
+        break;
+      case Data::kLarge:
+        lse = sign * 1e4 + 3 * normal(rng);
+        break;
+      case Data::kRising:
+        lse = rising += step * uniform(rng);
+        break;
+      case Data::kMagnitudes:
+        lse = uniform(rng, -120, 120);
+        break;
+      case Data::kEqual:
+        lse = sign;
+        break;
       case Data::kHuge: {
         uint32_t bits = static_cast<uint32_t>(rng.next());
         if ((bits & 0x7f800000) == 0x7f800000) bits ^= 0x40000000;
         lse = static_cast<double>(float_of(bits));
         break;
       }
-      case Data::kSmallLse: lse = std::ldexp(normal(rng), -static_cast<int>(rng.below(rng.coin() ? 40 : 150))); break;
-      default: break;
+      case Data::kSmallLse:
+        lse = std::ldexp(normal(rng), -static_cast<int>(rng.below(rng.coin() ? 40 : 150)));
+        break;
+      default:
+        break;
     }
     part.lse = bits_of(static_cast<float>(lse));
     part.o.resize(elements);
@@ -109,10 +130,17 @@ inline std::vector<Partial> make_partials(Rng& rng, Data data, unsigned partials
             part.lse = rng.percent(50) ? out[p - 1].lse : part.lse;
           }
           break;
-        case Data::kMagnitudes: x = std::copysign(std::pow(10.0, uniform(rng, -30, 30)), x); break;
-        case Data::kDenormal: x *= fmt == MergeFormat::kFp16 ? 0x1p-16 : 0x1p-128; break;
-        case Data::kTop: x = std::copysign(uniform(rng, 0.9, 1) * (fmt == MergeFormat::kFp16 ? 65504.0 : 3.4e38), x); break;
-        default: break;
+        case Data::kMagnitudes:
+          x = std::copysign(std::pow(10.0, uniform(rng, -30, 30)), x);
+          break;
+        case Data::kDenormal:
+          x *= fmt == MergeFormat::kFp16 ? 0x1p-16 : 0x1p-128;
+          break;
+        case Data::kTop:
+          x = std::copysign(uniform(rng, 0.9, 1) * (fmt == MergeFormat::kFp16 ? 65504.0 : 3.4e38), x);
+          break;
+        default:
+          break;
       }
       part.o[i] = to_format(fmt, static_cast<float>(x));
     }
@@ -123,9 +151,11 @@ inline std::vector<Partial> make_partials(Rng& rng, Data data, unsigned partials
 /// An element that is often special: any bit pattern, infinities, NaN, zeros, denormals, the ends of the range.
 inline uint32_t rough_element(Rng& rng, MergeFormat fmt) {
   if (fmt == MergeFormat::kFp32) {
-    static constexpr std::array<uint32_t, 12> kSpecial{0,          0x80000000, 1,          0x80000001, 0x007fffff, 0x00800000,
-                                                       0x7f7fffff, 0xff7fffff, 0x3f800000, 0xbf800000, 0x7f800000, 0x7fc00000};
-    return rng.percent(30) ? kSpecial[rng.below(rng.percent(10) ? 12 : 10)] : static_cast<uint32_t>(rng.next()) & (rng.percent(95) ? 0xbfffffffU : ~0U);
+    static constexpr std::array<uint32_t, 12> kSpecial{0,          0x80000000, 1,          0x80000001,
+                                                       0x007fffff, 0x00800000, 0x7f7fffff, 0xff7fffff,
+                                                       0x3f800000, 0xbf800000, 0x7f800000, 0x7fc00000};
+    return rng.percent(30) ? kSpecial[rng.below(rng.percent(10) ? 12 : 10)]
+                           : static_cast<uint32_t>(rng.next()) & (rng.percent(95) ? 0xbfffffffU : ~0U);
   }
   uint32_t bits = static_cast<uint32_t>(rng.next()) & 0xffff;
   if (rng.percent(90)) bits &= 0xbfff;
@@ -135,12 +165,18 @@ inline uint32_t rough_element(Rng& rng, MergeFormat fmt) {
 /// Header values that are often special.
 inline uint32_t rough_lse(Rng& rng) {
   switch (rng.below(8)) {
-    case 0: return 0xff800000;
-    case 1: return rng.percent(20) ? 0x7f800000U : rng.percent(20) ? 0x7fc00001U : 0x80000000U;
-    case 2: return static_cast<uint32_t>(rng.next()) & 0xbfffffff;
-    case 3: return bits_of(static_cast<float>(uniform(rng, -700, 700)));
-    case 4: return bits_of(static_cast<float>(rng.below(5)));
-    default: return bits_of(static_cast<float>(3 * normal(rng)));
+    case 0:
+      return 0xff800000;
+    case 1:
+      return rng.percent(20) ? 0x7f800000U : rng.percent(20) ? 0x7fc00001U : 0x80000000U;
+    case 2:
+      return static_cast<uint32_t>(rng.next()) & 0xbfffffff;
+    case 3:
+      return bits_of(static_cast<float>(uniform(rng, -700, 700)));
+    case 4:
+      return bits_of(static_cast<float>(rng.below(5)));
+    default:
+      return bits_of(static_cast<float>(3 * normal(rng)));
   }
 }
 

@@ -75,14 +75,18 @@ inline Exact exact_merge(std::span<const Partial> partials) {
     if ((partials[p].lse & 0x7f800000) == 0x7f800000) continue;
     Real d(static_cast<double>(float_of(partials[p].lse)));
     mpfr_sub(d.get(), d.get(), greatest.get(), MPFR_RNDN);
-    if (base2) mpfr_exp2(weights[p].get(), d.get(), MPFR_RNDN);
-    else mpfr_exp(weights[p].get(), d.get(), MPFR_RNDN);
+    if (base2)
+      mpfr_exp2(weights[p].get(), d.get(), MPFR_RNDN);
+    else
+      mpfr_exp(weights[p].get(), d.get(), MPFR_RNDN);
     mpfr_add(sum.get(), sum.get(), weights[p].get(), MPFR_RNDN);
     if (partials[p].is_sink) mpfr_add(sink.get(), sink.get(), weights[p].get(), MPFR_RNDN);
   }
   mpfr_div(r.mass.get(), sink.get(), sum.get(), MPFR_RNDN);
-  if (base2) mpfr_log2(r.lse.get(), sum.get(), MPFR_RNDN);
-  else mpfr_log(r.lse.get(), sum.get(), MPFR_RNDN);
+  if (base2)
+    mpfr_log2(r.lse.get(), sum.get(), MPFR_RNDN);
+  else
+    mpfr_log(r.lse.get(), sum.get(), MPFR_RNDN);
   mpfr_add(r.lse.get(), r.lse.get(), greatest.get(), MPFR_RNDN);
   r.o.resize(elements);
   r.m.resize(elements);
@@ -109,7 +113,8 @@ struct Errors {
 
 inline double o_error(MergeFormat fmt, uint32_t bits, const Real& exact, const Real& m) {
   if ((fmt == MergeFormat::kFp32 && (bits & 0x7f800000) == 0x7f800000) ||
-      (fmt == MergeFormat::kFp16 && (bits & 0x7c00) == 0x7c00) || (fmt == MergeFormat::kBf16 && (bits & 0x7f80) == 0x7f80)) {
+      (fmt == MergeFormat::kFp16 && (bits & 0x7c00) == 0x7c00) ||
+      (fmt == MergeFormat::kBf16 && (bits & 0x7f80) == 0x7f80)) {
     return HUGE_VAL;  // finite data give a finite result
   }
   const Real got(value_of(fmt, bits));

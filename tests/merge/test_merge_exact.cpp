@@ -109,7 +109,9 @@ TEST_CASE("inputs made to come close to the bound stay within it", "[merge][exac
         const double lse = base2 ? -t : -t * std::numbers::ln2;
         raise(worst, check(simple({{0, 1.9999999F}, {static_cast<float>(lse), -1.2345678F}}, base2)));
         const double m = std::log2(std::max(i / 256.0 + side * 0x1p-20, 0x1p-30));
-        raise(worst, check(simple({{0, 1.9999999F}, {static_cast<float>(base2 ? m : m * std::numbers::ln2), 1.2345678F}}, base2)));
+        raise(worst,
+              check(simple({{0, 1.9999999F}, {static_cast<float>(base2 ? m : m * std::numbers::ln2), 1.2345678F}},
+                           base2)));
       }
     }
     // A maximum that rises by a little less than the gap, 64 times.
@@ -162,7 +164,9 @@ TEST_CASE("rounding to a 16-bit format is to nearest even, over its whole range"
         const int exponent = e - 59 + 185;
         const bool sticky = side > 0;
         const bool down = (product >> 58) == 0;
-        wrong += detail::round_to(fmt, false, down ? product << 1 : product, exponent - (down ? 1 : 0), sticky) != want ? 1 : 0;
+        wrong += detail::round_to(fmt, false, down ? product << 1 : product, exponent - (down ? 1 : 0), sticky) != want
+                     ? 1
+                     : 0;
       }
     }
     CHECK(wrong == 0);
@@ -318,7 +322,8 @@ TEST_CASE("the units stay within the errors their tables are proven to have", "[
       reciprocal = std::max(reciprocal, std::fabs(static_cast<long double>(detail::reciprocal(m)) * 0x1p-29L * x - 1));
       for (const bool base2 : {false, true}) {
         const long double exact = base2 ? std::log2(x) : std::log(x);
-        logarithm = std::max(logarithm, std::fabs(static_cast<long double>(detail::logarithm(m, base2)) * 0x1p-33L - exact));
+        logarithm =
+            std::max(logarithm, std::fabs(static_cast<long double>(detail::logarithm(m, base2)) * 0x1p-33L - exact));
       }
     }
   }

@@ -24,7 +24,8 @@ using kvsink::tb::Partials;
 using Bench = kvsink::tb::MergeBench<MERGE_MODEL>;
 
 std::string show(const MergedBeat& b) {
-  std::string s = "id " + std::to_string(b.id) + (b.first ? " first" : "") + (b.last ? " last" : "") + (b.nan ? " nan" : "");
+  std::string s =
+      "id " + std::to_string(b.id) + (b.first ? " first" : "") + (b.last ? " last" : "") + (b.nan ? " nan" : "");
   char text[32];
   std::snprintf(text, sizeof text, " lse %08x mass %08x", b.lse, b.sink_mass);
   s += text;
@@ -97,7 +98,8 @@ Partials random_partials(Rng& rng, unsigned lanes, unsigned max_beats) {
 
 Partials one_lane(unsigned lanes, MergeFormat fmt, bool base2, const std::vector<std::pair<float, uint32_t>>& list) {
   Partials out;
-  for (const auto& [lse, o] : list) out.push_back({bits_of(lse), base2, fmt, out.empty(), std::vector<uint32_t>(lanes, o)});
+  for (const auto& [lse, o] : list)
+    out.push_back({bits_of(lse), base2, fmt, out.empty(), std::vector<uint32_t>(lanes, o)});
   return out;
 }
 
@@ -166,12 +168,14 @@ TEST_CASE("corner cases of a merge come out of the RTL as the model says", "[mer
     for (const auto& list : lists) s.add(one_lane(bench.lanes(), MergeFormat::kFp32, base2, list));
     // A creep upwards, each partial a little less than the gap above the last: exponents grow to 20,000.
     std::vector<std::pair<float, uint32_t>> creep;
-    for (int i = 0; i < 64; ++i) creep.emplace_back(static_cast<float>(i * (base2 ? 319.5 : 223.5) - 7000), one + static_cast<uint32_t>(i));
+    for (int i = 0; i < 64; ++i)
+      creep.emplace_back(static_cast<float>(i * (base2 ? 319.5 : 223.5) - 7000), one + static_cast<uint32_t>(i));
     s.add(one_lane(bench.lanes(), MergeFormat::kFp32, base2, creep));
     std::reverse(creep.begin(), creep.end());
     s.add(one_lane(bench.lanes(), MergeFormat::kFp32, base2, creep));
     // 63 partials just below half, and just below a whole, last place of the accumulator, of either sign.
-    for (const uint32_t small : {bits_of(0x1p-40F) - 1, bits_of(0x1p-39F) - 1, bits_of(-0x1p-40F) - 1, bits_of(-0x1p-39F) - 1}) {
+    for (const uint32_t small :
+         {bits_of(0x1p-40F) - 1, bits_of(0x1p-39F) - 1, bits_of(-0x1p-40F) - 1, bits_of(-0x1p-39F) - 1}) {
       for (const uint32_t first : {one, one + 1, one - 1}) {
         std::vector<std::pair<float, uint32_t>> list{{0, first}};
         for (int i = 0; i < 63; ++i) list.emplace_back(0.0F, small);
@@ -219,12 +223,12 @@ TEST_CASE("special values in pairs come out of the RTL as the model says, in eve
   const unsigned lanes = bench.lanes();
   Stream s(lanes);
   const std::array<std::vector<uint32_t>, 3> values{
-      std::vector<uint32_t>{0, 0x80000000, 1, 0x80000001, 0x7fffff, 0x800000, 0x800001, 0x3f800000, 0xbf800000, 0x3f7fffff,
-                            0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001},
+      std::vector<uint32_t>{0, 0x80000000, 1, 0x80000001, 0x7fffff, 0x800000, 0x800001, 0x3f800000, 0xbf800000,
+                            0x3f7fffff, 0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001},
       std::vector<uint32_t>{0, 0x8000, 1, 0x8001, 0x3ff, 0x400, 0x401, 0x3c00, 0xbc00, 0x3bff, 0x7bff, 0xfbff, 0x7c00,
                             0xfc00, 0x7e00, 0x7c01},
-      std::vector<uint32_t>{0, 0x8000, 1, 0x8001, 0x7f, 0x80, 0x81, 0x3f80, 0xbf80, 0x3f7f, 0x7f7f, 0xff7f, 0x7f80, 0xff80,
-                            0x7fc0, 0x7f81}};
+      std::vector<uint32_t>{0, 0x8000, 1, 0x8001, 0x7f, 0x80, 0x81, 0x3f80, 0xbf80, 0x3f7f, 0x7f7f, 0xff7f, 0x7f80,
+                            0xff80, 0x7fc0, 0x7f81}};
   for (unsigned f = 0; f < 3; ++f) {
     for (const float second : {0.0F, -0.7F, 3.0F, -100.0F, 400.0F, -kInf, kNan}) {
       Partials p(2);
@@ -260,7 +264,8 @@ TEST_CASE("a partial of n beats takes max(n, 4) cycles, without a bubble between
   check(bench, s);
   const uint64_t took = bench.taken_at.back() - bench.taken_at.front();
   CHECK(took <= cycles);
-  CHECK(took + 4 * 2 >= cycles);  // and the rate is what the header says, not more (the last partial's rest is not seen)
+  CHECK(took + 4 * 2 >=
+        cycles);  // and the rate is what the header says, not more (the last partial's rest is not seen)
 }
 
 TEST_CASE("the first output of two partials leaves at most 24 cycles after both first beats are in", "[merge]") {
@@ -310,8 +315,8 @@ std::vector<Partials> framed(const std::vector<PartialBeat>& beats, unsigned lan
       id = head.id;
     }
     const auto fmt = static_cast<MergeFormat>(head.fmt == 3 ? 0 : head.fmt);
-    kvsink::model::LseMerge::Partial p{head.lse, open.empty() ? head.base2 : open[0].base2,
-                                       open.empty() ? fmt : open[0].fmt, head.is_sink, {}};
+    kvsink::model::LseMerge::Partial p{
+        head.lse, open.empty() ? head.base2 : open[0].base2, open.empty() ? fmt : open[0].fmt, head.is_sink, {}};
     for (size_t b = 0; b < head.beats + 1U && i < beats.size() && (b == 0 || !beats[i].first); ++b, ++i) {
       if (b < length) p.o.insert(p.o.end(), beats[i].data.begin(), beats[i].data.end());
     }
@@ -344,14 +349,30 @@ TEST_CASE("any stream ends as merges, whatever its frames say, and errors are re
       const auto at = static_cast<long>(rng.below(beats.size()));
       PartialBeat& b = beats[static_cast<size_t>(at)];
       switch (rng.below(8)) {
-        case 0: beats.erase(beats.begin() + at); break;
-        case 1: beats.insert(beats.begin() + at, b); break;
-        case 2: b.first = !b.first; break;
-        case 3: b.last_partial = !b.last_partial; break;
-        case 4: b.beats = static_cast<uint8_t>(rng.below(8)); break;
-        case 5: b.fmt = static_cast<unsigned>(rng.below(4)); break;
-        case 6: b.base2 = !b.base2; break;
-        default: b.beats = static_cast<uint8_t>(rng.next()); break;
+        case 0:
+          beats.erase(beats.begin() + at);
+          break;
+        case 1:
+          beats.insert(beats.begin() + at, b);
+          break;
+        case 2:
+          b.first = !b.first;
+          break;
+        case 3:
+          b.last_partial = !b.last_partial;
+          break;
+        case 4:
+          b.beats = static_cast<uint8_t>(rng.below(8));
+          break;
+        case 5:
+          b.fmt = static_cast<unsigned>(rng.below(4));
+          break;
+        case 6:
+          b.base2 = !b.base2;
+          break;
+        default:
+          b.beats = static_cast<uint8_t>(rng.next());
+          break;
       }
     }
     // A whole partial of one beat closes what is open; before it, enough of a new one to end what was cut.
@@ -381,21 +402,27 @@ TEST_CASE("each way to break the stream's frames raises the error", "[merge]") {
     Bench bench(rng, 0, 0);
     std::vector<PartialBeat> beats;
     for (int i = 0; i < 3; ++i) {
-      append_beats(make_partials(rng, Data::kNormal, 2, 4 * bench.lanes(), MergeFormat::kFp16, false), 1, bench.lanes(), beats);
+      append_beats(make_partials(rng, Data::kNormal, 2, 4 * bench.lanes(), MergeFormat::kFp16, false), 1, bench.lanes(),
+                   beats);
     }
     damage(beats, bench);
     bench.run(beats, 0);
     return bench.errors;
   };
   CHECK(errors_of([](auto&, auto&) {}) == 0);
-  CHECK(errors_of([](auto& b, auto&) { b.erase(b.begin() + 6); }) == 1);           // a beat is missing
-  CHECK(errors_of([](auto& b, auto&) { b.insert(b.begin() + 6, b[6]); }) == 1);    // a beat too many
-  CHECK(errors_of([](auto& b, auto&) { b[4].beats = 2; }) >= 1);                   // another length
-  CHECK(errors_of([](auto& b, auto&) { b[4].base2 = true; }) == 1);                // bases mixed
-  CHECK(errors_of([](auto& b, auto&) { b[4].fmt = 2; }) == 1);                     // formats mixed
-  CHECK(errors_of([](auto& b, auto&) { b[0].fmt = b[4].fmt = 3; }) == 2);          // no format
-  CHECK(errors_of([](auto& b, auto& bench) { if (bench.max_beats() < 256) b[0].beats = 255; else b[0].first = false; }) >= 1);
-  CHECK(errors_of([](auto& b, auto& bench) {                                       // 65 partials
+  CHECK(errors_of([](auto& b, auto&) { b.erase(b.begin() + 6); }) == 1);         // a beat is missing
+  CHECK(errors_of([](auto& b, auto&) { b.insert(b.begin() + 6, b[6]); }) == 1);  // a beat too many
+  CHECK(errors_of([](auto& b, auto&) { b[4].beats = 2; }) >= 1);                 // another length
+  CHECK(errors_of([](auto& b, auto&) { b[4].base2 = true; }) == 1);              // bases mixed
+  CHECK(errors_of([](auto& b, auto&) { b[4].fmt = 2; }) == 1);                   // formats mixed
+  CHECK(errors_of([](auto& b, auto&) { b[0].fmt = b[4].fmt = 3; }) == 2);        // no format
+  CHECK(errors_of([](auto& b, auto& bench) {
+          if (bench.max_beats() < 256)
+            b[0].beats = 255;
+          else
+            b[0].first = false;
+        }) >= 1);
+  CHECK(errors_of([](auto& b, auto& bench) {  // 65 partials
           b.clear();
           for (int i = 0; i < 65; ++i) {
             PartialBeat beat;

@@ -34,7 +34,7 @@ SOURCE = re.compile(
     r"|(^|/)(Makefile|CMakeLists\.txt|\.clang-format|\.clang-tidy|\.gitignore|requirements\.(txt|in))$"
 )
 INLINE_WAIVER = re.compile(r"lint_off|NOLINT(?!END)|verilog_lint: waive|shellcheck disable|noqa|GCOVR?_EXCL")
-OWN_REASON = re.compile(r"reason:|NOLINT\w*\([^)]*\):? +\S|noqa: \w+ +\(\S")
+OWN_REASON = re.compile(r"reason:|NOLINT\w*(\([^)]*\))?:? +\S|noqa: \w+ +\(\S")
 
 
 @dataclass

@@ -56,6 +56,7 @@ def unit(name: str) -> Unit:
             sources += [s for s in read_flist(flist) if s not in sources]
         except FileNotFoundError as error:
             missing.append(os.path.relpath(error.filename, ROOT))
+    sources += [s for s in entry.get("also", []) if s not in sources]
     missing += [s for s in sources if not (ROOT / s).is_file()]
     top = [s for s in sources if Path(s).stem == name]
     if not missing and not top:

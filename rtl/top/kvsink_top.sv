@@ -140,7 +140,6 @@ module kvsink_top
   kvsink_csr u_csr (
       .clk_i,
       .rst_ni              (rst_n),
-      .now_i               (now_q),
       .s_axil_awaddr_i,
       .s_axil_awprot_i,
       .s_axil_awvalid_i,
@@ -208,8 +207,8 @@ module kvsink_top
   logic own_wr_valid;
   owner_t own_wr_owner;
   owner_ctx_t own_wr_ctx;
-  owner_t [OwnerReaders-1:0] own_rd_owner;
-  owner_ctx_t [OwnerReaders-1:0] own_rd_ctx;
+  owner_t own_rd_owner[OwnerReaders];
+  owner_ctx_t own_rd_ctx[OwnerReaders];
 
   owner_table #(
       .ReadPorts(OwnerReaders)
@@ -232,6 +231,7 @@ module kvsink_top
   logic table_rd_valid, table_rd_ready, table_mem_valid;
   rd_req_t table_rd;
   rd_rsp_t table_mem;
+  walk_count_t walk_count_unused;  // its counters belong to memory movement; table beats are counted at the port
 
   block_walker #(
       .Clients(WalkClients)
@@ -252,7 +252,8 @@ module kvsink_top
       .rd_ready_i (table_rd_ready),
       .rd_o       (table_rd),
       .mem_valid_i(table_mem_valid),
-      .mem_i      (table_mem)
+      .mem_i      (table_mem),
+      .count_o    (walk_count_unused)
   );
 
   // ---- tag array

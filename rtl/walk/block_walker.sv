@@ -12,7 +12,8 @@
 //              is withdrawn, and shown again when it has been read anew.
 //   Kept words Lines of one beat (BusBits / 32 words), Translations words in all. Of a line read from memory the words
 //              are kept whose block began below the owner's length when the read was decided, so appending needs no
-//              retire. Lines are tagged by address: a new table base needs none either.
+//              retire. Lines are tagged by address: a new table base needs none either. An unmapped word is never
+//              served from a line that was held before the request, so mapping a block needs none.
 //   Errors     A table read that ends with a bus error answers all who wait for it with StBusError; nothing is kept.
 // Latency: a request taken in cycle t whose word is held is answered in t+7 (t+13 below a prefix length), otherwise a
 // memory latency later. Throughput: one lookup a cycle over all clients, so one answer a cycle, or one in two cycles
@@ -494,7 +495,7 @@ module block_walker
   logic [31:0] found;
   assign line_here = s5_present_q && tag.owner == s5_q.owner && tag.high == s5_q.line[LineW-1:SetW] &&
       tag.epoch == s5_epoch_q;
-  assign hit = line_here && (s5_q.prefetch || limit_t'(s5_q.sel) < tag.limit);
+  assign hit = line_here && (s5_q.prefetch || (limit_t'(s5_q.sel) < tag.limit && (!found[31] || holds_q[s5_q.place])));
   assign found = line_data[32*s5_q.sel+:32];
 
   for (genvar m = 0; m < int'(Reads); m++) begin : gen_match

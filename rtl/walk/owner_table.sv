@@ -13,13 +13,13 @@ module owner_table
 #(
     parameter int unsigned ReadPorts = 3
 ) (
-    input  logic       clk_i,
-    input  logic       rst_ni,
-    input  logic       wr_valid_i,
-    input  owner_t     wr_owner_i,
-    input  owner_ctx_t wr_ctx_i,
-    input  owner_t     rd_owner_i[ReadPorts],
-    output owner_ctx_t rd_ctx_o  [ReadPorts]
+    input  logic                       clk_i,
+    input  logic                       rst_ni,
+    input  logic                       wr_valid_i,
+    input  owner_t                     wr_owner_i,
+    input  owner_ctx_t                 wr_ctx_i,
+    input  owner_t     [ReadPorts-1:0] rd_owner_i,
+    output owner_ctx_t [ReadPorts-1:0] rd_ctx_o
 );
 
   localparam int unsigned Width = $bits(owner_ctx_t);

@@ -1,0 +1,2 @@
+tb/walk/walker_tb.sv
+tb/walk/kv_addr_tb.sv

@@ -192,25 +192,25 @@ int kvs_set_layout(kvs* k, const kvs_layout* layout) {
                 layout->page_log2 << KVSINK_REGS__PAGE__PAGE_LOG2_bp | layout->block_bits << KVSINK_REGS__PAGE__BLOCK_BITS_bp));
   TRY(write_reg(k, REG(model_layers), layout->layers));
   for (unsigned i = 0; i < KVS_STRIDE_SETS; i++) {
-    const uint32_t at = REG(stride) + i * (uint32_t)sizeof(kvsink_regs__stride_t);
+    const uint32_t at = REG(stride) + i * (uint32_t)sizeof(kvsink_regs__stridex_t);
     const kvs_stride* s = &layout->stride[i];
-    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stride_t, block_lo), (uint32_t)s->block));
-    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stride_t, block_hi), (uint32_t)(s->block >> 32)));
-    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stride_t, head), s->head));
-    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stride_t, token), s->token));
+    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stridex_t, block_lo), (uint32_t)s->block));
+    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stridex_t, block_hi), (uint32_t)(s->block >> 32)));
+    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stridex_t, head), s->head));
+    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__stridex_t, token), s->token));
   }
   for (unsigned i = 0; i < KVS_PLANES; i++) {
-    const uint32_t at = REG(plane) + i * (uint32_t)sizeof(kvsink_regs__plane_t);
+    const uint32_t at = REG(plane) + i * (uint32_t)sizeof(kvsink_regs__planex_t);
     const kvs_plane* p = &layout->plane[i];
     const uint32_t beats = p->valid ? p->row_bytes / (k->caps.bus_bits / 8) : 1;
-    const uint32_t shape = !p->valid ? beats << KVSINK_REGS__PLANE__SHAPE__ROW_BEATS_bp
-                                     : KVSINK_REGS__PLANE__SHAPE__VALID_bm |
-                                           (uint32_t)p->tensor << KVSINK_REGS__PLANE__SHAPE__TENSOR_bp |
-                                           (uint32_t)p->stride_set << KVSINK_REGS__PLANE__SHAPE__STRIDE_SET_bp |
-                                           (uint32_t)p->share_log2 << KVSINK_REGS__PLANE__SHAPE__SHARE_LOG2_bp |
-                                           beats << KVSINK_REGS__PLANE__SHAPE__ROW_BEATS_bp;
-    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__plane_t, shape), shape));
-    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__plane_t, offset), p->valid ? p->offset : 0));
+    const uint32_t shape = !p->valid ? beats << KVSINK_REGS__PLANEX__SHAPE__ROW_BEATS_bp
+                                     : KVSINK_REGS__PLANEX__SHAPE__VALID_bm |
+                                           (uint32_t)p->tensor << KVSINK_REGS__PLANEX__SHAPE__TENSOR_bp |
+                                           (uint32_t)p->stride_set << KVSINK_REGS__PLANEX__SHAPE__STRIDE_SET_bp |
+                                           (uint32_t)p->share_log2 << KVSINK_REGS__PLANEX__SHAPE__SHARE_LOG2_bp |
+                                           beats << KVSINK_REGS__PLANEX__SHAPE__ROW_BEATS_bp;
+    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__planex_t, shape), shape));
+    TRY(write_reg(k, at + (uint32_t)offsetof(kvsink_regs__planex_t, offset), p->valid ? p->offset : 0));
   }
   k->layout = *layout;
   return KVS_OK;

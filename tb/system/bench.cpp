@@ -23,6 +23,7 @@ AxiMemory::Config memory_config(const BenchOptions& options, uint32_t beat_bytes
   config.ar_stall_longest = options.stall_percent != 0 ? kLongestStall : 1;
   config.r_gap_percent = options.stall_percent;
   config.expect_rready = true;
+  config.fill = options.hashed_memory ? AxiMemory::Fill::kHash : AxiMemory::Fill::kZero;
   config.seed = options.seed;
   return config;
 }

@@ -25,6 +25,7 @@ struct BenchOptions {
   uint32_t latency = 150;        // cycles from an address to its first beat
   double bandwidth = 1.0;        // of the memory, beats a cycle
   uint32_t stall_percent = 0;    // chance that a handshake is held back in a cycle
+  bool hashed_memory = false;    // memory that was never written holds a hash of its address, not zero
   std::string fst;               // waveform file; empty: none
 };
 
@@ -36,6 +37,7 @@ class Bench {
   void tick();
   [[nodiscard]] uint64_t cycle() const { return dut_->cycle(); }
   [[nodiscard]] AxiMemory& memory() { return memory_; }
+  [[nodiscard]] Dut& dut() { return *dut_; }
   [[nodiscard]] uint32_t beat_bytes() const { return beat_bytes_; }
   [[nodiscard]] const BenchOptions& options() const { return options_; }
 

@@ -163,6 +163,15 @@ class Dut {
   /// Records waveforms from now on; false when the file cannot be written or the model has no waveforms.
   virtual bool open_fst(const std::string& path) = 0;
 
+  // ---- the inside, for tests that break it
+  /// A beat of the slot SRAM, by its address.
+  [[nodiscard]] virtual Beat peek_sram(uint32_t address) = 0;
+  virtual void poke_sram(uint32_t address, const Beat& beat) = 0;
+  /// The block table word of a tag array entry.
+  [[nodiscard]] virtual uint32_t tag_entries() const = 0;
+  [[nodiscard]] virtual uint32_t peek_tag_word(uint32_t entry) = 0;
+  virtual void poke_tag_word(uint32_t entry, uint32_t word) = 0;
+
   DutIn in;
   DutOut out;
   Probe probe;  // events of the cycles stepped, see probe.hpp

@@ -48,6 +48,22 @@ class DutImpl final : public Dut {
 
   bool open_fst(const std::string& path) override { return sim_.open_fst(path); }
 
+  [[nodiscard]] Beat peek_sram(uint32_t address) override {
+    Beat beat{};
+    in_bank(address, [&](auto& memory, uint32_t word) { get_wide(memory[word], beat); });
+    return beat;
+  }
+  void poke_sram(uint32_t address, const Beat& beat) override {
+    in_bank(address, [&](auto& memory, uint32_t word) { set_wide(memory[word], beat); });
+  }
+  [[nodiscard]] uint32_t tag_entries() const override { return sizeof(tag_words()) * 8 / kWordBits; }
+  [[nodiscard]] uint32_t peek_tag_word(uint32_t entry) override {
+    return static_cast<uint32_t>(get_bits(tag_words(), size_t{entry} * kWordBits, kWordBits));
+  }
+  void poke_tag_word(uint32_t entry, uint32_t word) override {
+    set_bits(tag_words(), size_t{entry} * kWordBits, kWordBits, word);
+  }
+
  private:
   void drive() {
     Model& m = *sim_;
@@ -173,7 +189,24 @@ class DutImpl final : public Dut {
     out.irq = m.irq_o;
   }
 
-  Sim<Model> sim_;
+  // tb/system/inside.vlt makes these reachable; the banks of slot_sram interleave by the low bits of the address.
+  static constexpr uint32_t kWordBits = 31;
+#define KVSINK_INSIDE(path) sim_->rootp->kvsink_synth__DOT__u_top__DOT__##path
+#define KVSINK_BANK(n) KVSINK_INSIDE(u_sram__DOT__gen_bank__BRA__##n##__KET____DOT__u_ram__DOT__mem)
+  template <class Use>
+  void in_bank(uint32_t address, Use use) {
+    switch (address % 4) {
+      case 0: return use(KVSINK_BANK(0), address / 4);
+      case 1: return use(KVSINK_BANK(1), address / 4);
+      case 2: return use(KVSINK_BANK(2), address / 4);
+      default: return use(KVSINK_BANK(3), address / 4);
+    }
+  }
+  auto& tag_words() const { return KVSINK_INSIDE(u_tags__DOT__word_q); }
+#undef KVSINK_BANK
+#undef KVSINK_INSIDE
+
+  mutable Sim<Model> sim_;
 };
 
 }  // namespace kvsink::tb

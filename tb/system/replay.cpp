@@ -137,6 +137,7 @@ std::string Replay::set_up() {
   write_ = [this](uint64_t addr, std::span<const uint8_t> bytes) { bench_->memory().write(addr, bytes); };
   cache_->write_table(write_);
   for (uint32_t position = 0; position < trace_.prefill_tokens(); ++position) write_rows(position);
+  if (settings_.on_start) settings_.on_start(*bench_, *cache_);
 
   const auto expected = [this](uint32_t, uint32_t layer, uint32_t plane, uint32_t position,
                                uint32_t head) -> std::span<const uint8_t> {

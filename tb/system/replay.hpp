@@ -12,6 +12,7 @@
 #include "sw/trace/trace.hpp"
 #include "tb/system/bench.hpp"
 #include "tb/system/differences.hpp"
+#include "tb/system/kv_cache.hpp"
 #include "tb/system/residency_checker.hpp"
 #include "tb/system/row_scoreboard.hpp"
 
@@ -26,6 +27,8 @@ struct ReplaySettings {
   bool wait = true;           // wait_promotions before the first step; false: start early, by watermark
   bool keep_and_follow = true;  // K with keep, V follows; false: one request for both planes
   uint32_t steps = 0;         // decode steps to run; 0: all of the trace
+  /// Called once rows and block table of the prefill are in memory.
+  std::function<void(Bench&, const KvCache&)> on_start;
   /// Called at the beginning of each decode step, for tests that break something.
   std::function<void(Bench&, uint32_t step)> on_step;
   /// Called about once in 2,000 cycles with the steps done, for progress.

@@ -207,8 +207,8 @@ module kvsink_top
   logic own_wr_valid;
   owner_t own_wr_owner;
   owner_ctx_t own_wr_ctx;
-  owner_t own_rd_owner[OwnerReaders];
-  owner_ctx_t own_rd_ctx[OwnerReaders];
+  owner_t [OwnerReaders-1:0] own_rd_owner;
+  owner_ctx_t [OwnerReaders-1:0] own_rd_ctx;
 
   owner_table #(
       .ReadPorts(OwnerReaders)

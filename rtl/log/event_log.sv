@@ -5,11 +5,11 @@
 // acceptance, the event's fields, CRC}. Sequence numbers start with 1 and never skip. The CRC of a record is the CRC-32
 // of IEEE 802.3 (reflected, 0xEDB88320) over the 28 bytes before it, continued from the CRC of the record before: the
 // register starts at 0xFFFFFFFF once after reset, and each record shows its complement. So the CRC of record n is the
-// CRC-32 of all records up to n, as zlib's crc32(bytes, last CRC) gives it.
+// CRC-32 of the bodies of all records up to n, as zlib's crc32(last CRC, 28 bytes) gives it.
 // {last_sequence_o, last_crc_o} are those of the last record written, together; 0 and 0 before the first. They show a
-// cut tail. room_o counts free records; nothing but rd_pop_i frees one. rd_valid_o: rd_record_o is the oldest record not
-// drained, held until rd_pop_i; a pop without it does nothing. level_o counts the records written and not drained.
-// One event a cycle. 2 cycles from acceptance to the ring, 2 more to rd_record_o; 2 cycles from a pop to the next record.
+// cut tail. room_o counts free records; nothing but rd_pop_i frees one. rd_valid_o: rd_record_o is the oldest record
+// not drained, held until rd_pop_i; a pop without it does nothing. level_o counts the records written and not drained.
+// One event a cycle. 2 cycles from acceptance to the ring, 2 more to rd_record_o; 2 from a pop to the next record.
 
 `include "kvsink_assert.svh"
 
@@ -83,8 +83,8 @@ module event_log
     sequence_q
   };
 
-  // The CRC is linear: that of a body from 0, and that of the register through a body of zeros, add up. So the wide part
-  // stands outside the loop over the register.
+  // The CRC is linear: that of a body from 0, and that of the register through a body of zeros, add up. So the wide
+  // part stands outside the loop over the register.
   logic valid1_q, valid2_q;
   body_t body1_q, body2_q;
   crc_t part1_q, crc_q;

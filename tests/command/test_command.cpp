@@ -22,7 +22,6 @@
 namespace {
 
 using kvsink::test::TempFolder;
-using kvsink::test::TraceFile;
 using kvsink::test::write_file;
 namespace trace = kvsink::trace;
 

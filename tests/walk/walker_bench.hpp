@@ -95,7 +95,7 @@ class Model {
     }
   }
   /// Table words in [first, end) answer with a bus error, always.
-  void set_errors(uint64_t first, uint64_t end) { errors_ = {first, end}; }
+  void add_errors(uint64_t first, uint64_t end) { errors_.emplace_back(first, end); }
 
   /// Empty when the answer to a request taken in `from` and handed over in `to` is right; otherwise what is wrong.
   [[nodiscard]] std::string check(const Request& request, const Answer& answer, uint64_t from, uint64_t to) const {
@@ -138,8 +138,10 @@ class Model {
     const bool committed = position < c.committed;
     const uint64_t addr = c.base + 4ULL * (position >> page_log2_);
     const uint64_t beat = addr / memory_.config().beat_bytes * memory_.config().beat_bytes;
-    if (beat < errors_.second && beat + memory_.config().beat_bytes > errors_.first) {
-      return match({kBusError, owner, 0, committed}, answer, expected);
+    for (const auto& [first, end] : errors_) {
+      if (beat < end && beat + memory_.config().beat_bytes > first) {
+        return match({kBusError, owner, 0, committed}, answer, expected);
+      }
     }
     const auto known = seen_[owner].find(addr);
     const std::set<uint32_t> values =
@@ -162,7 +164,7 @@ class Model {
   AxiMemory& memory_;
   std::vector<std::vector<std::pair<uint64_t, Context>>> contexts_;  // with the cycle of the write, a owner
   std::vector<std::map<uint64_t, std::set<uint32_t>>> seen_;         // by owner and address
-  std::pair<uint64_t, uint64_t> errors_{0, 0};
+  std::vector<std::pair<uint64_t, uint64_t>> errors_;
   unsigned page_log2_;
 };
 

@@ -250,13 +250,14 @@ def widths(rows):
 def rom_module(name, doc, rows, address_bits):
     w = widths(rows)
     total = sum(w)
+    digit = max(len(str(n - 1)) for n in w)  # ports are aligned as the formatter does it
     digits = (total + 3) // 4
     out = [HEADER + f"// {doc}", f"// {len(rows)} words of {{c0, c1, c2}}: {w[0]} + {w[1]} + {w[2]} bits, combinational.",
            "", f"module {name} (",
-           f"    input  logic [{address_bits - 1}:0] addr_i,",
-           f"    output logic [{w[0] - 1}:0] c0_o,",
-           f"    output logic [{w[1] - 1}:0] c1_o,",
-           f"    output logic [{w[2] - 1}:0] c2_o",
+           f"    input  logic [{address_bits - 1:{digit}}:0] addr_i,",
+           f"    output logic [{w[0] - 1:{digit}}:0] c0_o,",
+           f"    output logic [{w[1] - 1:{digit}}:0] c1_o,",
+           f"    output logic [{w[2] - 1:{digit}}:0] c2_o",
            ");", "", f"  logic [{total - 1}:0] word;", "  assign {c0_o, c1_o, c2_o} = word;", "",
            "  always_comb begin", "    unique case (addr_i)"]
     for i, r in enumerate(rows):
@@ -341,8 +342,9 @@ struct Quadratic {{
   uint32_t c2;
 }};
 
-inline constexpr uint64_t kLog2E = {nearest(LOG2E, LOG2E_FRAC)};  // {LOG2E_FRAC} fraction bits
-inline constexpr uint64_t kLn2 = {nearest(LN2, LN2_FRAC)};  // {LN2_FRAC} fraction bits
+// log2 e with {LOG2E_FRAC} and ln 2 with {LN2_FRAC} fraction bits.
+inline constexpr uint64_t kLog2E = {nearest(LOG2E, LOG2E_FRAC)};
+inline constexpr uint64_t kLn2 = {nearest(LN2, LN2_FRAC)};
 
 // clang-format off
 // 2^f, f = i/128 + u

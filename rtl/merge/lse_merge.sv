@@ -32,19 +32,19 @@ module lse_merge
 #(
     parameter int unsigned MaxBeats = (RowBytes / 2 > 2 * Lanes) ? 1 << $clog2(RowBytes / 2 / Lanes) : 2
 ) (
-    input  logic        clk_i,
-    input  logic        rst_ni,
-    input  logic        partial_valid_i,
-    output logic        partial_ready_o,
-    input  partial_t    partial_i,
-    output logic        out_valid_o,
-    input  logic        out_ready_i,
-    output merged_t     out_o,
-    output logic        merge_done_o,
-    output logic        merge_weighted_o,
-    output logic [31:0] sink_mass_o,
-    output logic        nan_o,
-    output logic        error_o
+    input  logic            clk_i,
+    input  logic            rst_ni,
+    input  logic            partial_valid_i,
+    output logic            partial_ready_o,
+    input  partial_t        partial_i,
+    output logic            out_valid_o,
+    input  logic            out_ready_i,
+    output merged_t         out_o,
+    output logic            merge_done_o,
+    output logic            merge_weighted_o,
+    output logic     [31:0] sink_mass_o,
+    output logic            nan_o,
+    output logic            error_o
 );
 
   localparam int unsigned IndexW = $clog2(MaxBeats);
@@ -103,7 +103,7 @@ module lse_merge
   index_t index_q[2:FinalAt];
 
   assign valid_q[2] = issued_valid;
-  assign beat_q[2] = issued;
+  assign beat_q[2]  = issued;
   assign index_q[2] = issued_index;
 
   for (genvar i = 3; i <= OutAt; i++) begin : gen_beat
@@ -311,8 +311,7 @@ module lse_merge
 
   always_ff @(posedge clk_i) begin
     if (valid_q[ProductAt]) begin
-      nan_q12 <= (nan_q12 && !(beat_q[ProductAt].first && fresh_q)) || nan_lse_q ||
-          (!empty_q && (|special));
+      nan_q12 <= (nan_q12 && !(beat_q[ProductAt].first && fresh_q)) || nan_lse_q || (!empty_q && (|special));
     end
   end
   assign nan_q[AlignAt] = nan_q12;

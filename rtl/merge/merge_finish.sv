@@ -12,28 +12,28 @@ module merge_finish
   import merge_pkg::*;
   import merge_const_pkg::*;
 (
-    input  logic        clk_i,
-    input  logic        rst_ni,
-    input  logic        push_i,
-    input  logic [31:0] reference_i,
-    input  logic [15:0] id_i,
-    input  logic        valid_i,
-    input  sum_t        sum_i,
-    input  sum_t        sink_i,
-    input  logic        base2_i,
-    input  logic        none_i,
-    input  logic        nan_i,
+    input  logic          clk_i,
+    input  logic          rst_ni,
+    input  logic          push_i,
+    input  logic   [31:0] reference_i,
+    input  logic   [15:0] id_i,
+    input  logic          valid_i,
+    input  sum_t          sum_i,
+    input  sum_t          sink_i,
+    input  logic          base2_i,
+    input  logic          none_i,
+    input  logic          nan_i,
     // for the lanes
-    output recip_t      recip_o,
-    output logic        half_o,      // 1/m = recip * 2^(half - 29)
-    output exp_t        exponent_o,  // e
-    output logic        none_o,
-    output logic        nan_o,
+    output recip_t        recip_o,
+    output logic          half_o,       // 1/m = recip * 2^(half - 29)
+    output exp_t          exponent_o,   // e
+    output logic          none_o,
+    output logic          nan_o,
     // for the first beat out
-    output logic [15:0] id_o,
-    output logic [31:0] lse_o,
-    output logic [31:0] mass_o,
-    output logic        weighted_o
+    output logic   [15:0] id_o,
+    output logic   [31:0] lse_o,
+    output logic   [31:0] mass_o,
+    output logic          weighted_o
 );
 
   // ---- stage 1: tables
@@ -155,7 +155,7 @@ module merge_finish
       .count_o(waiting_count_unused)
   );
 
-  logic reference_big;
+  logic   reference_big;
   fixed_t reference_fixed;
   merge_fixed u_fixed (
       .lse_i  (waiting.lse),
@@ -210,8 +210,11 @@ module merge_finish
   logic [MassShiftW-1:0] mass_shift_q4;
   logic signed [ExpW:0] mass_shift;
 
-  assign mass_shift = (ExpW + 1)'(exponent_q3) - (ExpW + 1)'(sink_exponent_q) +
-      $signed((ExpW + 1)'(MassDrop - 2)) + $signed((ExpW + 1)'(!half_q3));
+  assign mass_shift = (ExpW + 1)'(exponent_q3) - (ExpW + 1)'(sink_exponent_q) + $signed(
+      (ExpW + 1)'(MassDrop - 2)
+  ) + $signed(
+      (ExpW + 1)'(!half_q3)
+  );
 
   always_ff @(posedge clk_i) begin
     total_q4 <= (TotalW'(reference_q3) <<< (SumFrac - LseFrac)) + TotalW'(part_q3) + $signed(TotalW'(log_q3));
@@ -277,7 +280,7 @@ module merge_finish
   logic [31:0] mass_q6;
 
   always_ff @(posedge clk_i) begin
-    sign_q6 <= sign_q5;
+    sign_q6   <= sign_q5;
     normal_q6 <= magnitude_q5 << zeros;
     biased_q6 <= 8'(127 + MagnitudeW - 1 - SumFrac) - 8'(zeros);
     if (all_sink_q5) mass_q6 <= MassOne;

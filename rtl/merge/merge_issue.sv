@@ -19,22 +19,22 @@ module merge_issue
   import kvsink_pkg::*;
   import merge_pkg::*;
 #(
-    parameter int unsigned MaxBeats = 256,
-    parameter int unsigned OutSlots = 32,
-    localparam int unsigned IndexW = $clog2(MaxBeats)
+    parameter  int unsigned MaxBeats = 256,
+    parameter  int unsigned OutSlots = 32,
+    localparam int unsigned IndexW   = $clog2(MaxBeats)
 ) (
-    input  logic              clk_i,
-    input  logic              rst_ni,
-    input  logic              valid_i,
-    output logic              ready_o,
-    input  partial_t          partial_i,
-    input  logic              take_i,
-    output logic              beat_valid_o,
-    output step_t             beat_o,
-    output logic [IndexW-1:0] index_o,
-    output header_t           header_o,
-    output logic              store_o,   // the beat's data must be kept, in the cycle in which it is taken
-    output logic              error_o
+    input  logic                  clk_i,
+    input  logic                  rst_ni,
+    input  logic                  valid_i,
+    output logic                  ready_o,
+    input  partial_t              partial_i,
+    input  logic                  take_i,
+    output logic                  beat_valid_o,
+    output step_t                 beat_o,
+    output logic     [IndexW-1:0] index_o,
+    output header_t               header_o,
+    output logic                  store_o,       // the beat's data must be kept, in the cycle in which it is taken
+    output logic                  error_o
 );
 
   if (MaxBeats < 2 || MaxBeats > 256 || (MaxBeats & (MaxBeats - 1)) != 0) begin : gen_bad_beats
@@ -67,9 +67,9 @@ module merge_issue
   logic [IndexW-1:0] index;
   fmt_e fmt_in;
 
-  assign said = {1'b0, partial_i.beats} + 9'd1;
+  assign said  = {1'b0, partial_i.beats} + 9'd1;
   assign index = busy_q ? issued_q[IndexW-1:0] : '0;
-  assign slot = slots_q != '0 || !last;
+  assign slot  = slots_q != '0 || !last;
 
   always_comb begin
     free = 1'b1;
@@ -95,7 +95,7 @@ module merge_issue
         if (!partial_i.first) drop = 1'b1;
         else if (free && slot) begin
           begins = 1'b1;
-          issue = 1'b1;
+          issue  = 1'b1;
         end
       end
     end else begin
@@ -106,7 +106,7 @@ module merge_issue
       end else if (free && slot) begin
         if (short_q || left_q == '0 || cut) begin
           issue = 1'b1;
-          pad = 1'b1;
+          pad   = 1'b1;
         end else if (valid_i) begin
           issue = 1'b1;
         end
@@ -114,8 +114,8 @@ module merge_issue
     end
   end
 
-  assign ready_o = drop || (issue && !pad);
-  assign store_o = issue && !pad;
+  assign ready_o  = drop || (issue && !pad);
+  assign store_o  = issue && !pad;
   assign issued_d = begins ? 9'd1 : issued_q + 9'(issue);
   always_comb begin
     left_d = left_q;
@@ -126,20 +126,20 @@ module merge_issue
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      open_q <= 1'b0;
-      busy_q <= 1'b0;
-      short_q <= 1'b0;
-      count_q <= '0;
+      open_q   <= 1'b0;
+      busy_q   <= 1'b0;
+      short_q  <= 1'b0;
+      count_q  <= '0;
       recent_q <= '0;
-      slots_q <= SlotW'(OutSlots);
-      error_o <= 1'b0;
+      slots_q  <= SlotW'(OutSlots);
+      error_o  <= 1'b0;
     end else begin
-      slots_q <= slots_q + SlotW'(take_i) - SlotW'(issue && last);
+      slots_q  <= slots_q + SlotW'(take_i) - SlotW'(issue && last);
       recent_q <= {recent_q[HeaderGap-2:1], issue};
       if (finished) begin
-        busy_q <= 1'b0;
+        busy_q  <= 1'b0;
         short_q <= 1'b0;
-        open_q <= !last;
+        open_q  <= !last;
         count_q <= last ? '0 : count_q + CountW'(1);
       end else begin
         if (begins) busy_q <= 1'b1;
@@ -152,7 +152,7 @@ module merge_issue
 
   always_ff @(posedge clk_i) begin
     issued_q <= issued_d;
-    left_q <= left_d;
+    left_q   <= left_d;
     if (begins) begin
       last_q <= last;
       if (!open_q) begin

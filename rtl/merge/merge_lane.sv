@@ -13,31 +13,31 @@ module merge_lane
   import kvsink_pkg::*;
   import merge_pkg::*;
 (
-    input  logic        clk_i,
+    input  logic           clk_i,
     // cycle 0
-    input  logic [31:0] data_i,
-    input  fmt_e        fmt_i,
-    input  logic        pad_i,
+    input  logic    [31:0] data_i,
+    input  fmt_e           fmt_i,
+    input  logic           pad_i,
     // cycle 1
-    output logic        special_o,  // infinity or NaN
-    input  weight_t     weight_i,
-    input  exp_t        weight_exponent_i,
-    input  logic        fresh_i,    // first partial of a merge
-    input  logic        start_i,    // the sum so far weighs nothing
-    input  logic        empty_i,
-    input  logic        zero_i,     // the weight is nothing
+    output logic           special_o,          // infinity or NaN
+    input  weight_t        weight_i,
+    input  exp_t           weight_exponent_i,
+    input  logic           fresh_i,            // first partial of a merge
+    input  logic           start_i,            // the sum so far weighs nothing
+    input  logic           empty_i,
+    input  logic           zero_i,             // the weight is nothing
     // cycle 2
-    input  acc_t        acc_i,
+    input  acc_t           acc_i,
     // cycle 5
-    output acc_t        acc_o,
-    input  recip_t      recip_i,
-    input  logic        half_i,
-    input  exp_t        sum_exponent_i,
-    input  logic        none_i,     // no partial counted
-    input  logic        nan_i,      // an lse was NaN
-    input  fmt_e        fmt5_i,
+    output acc_t           acc_o,
+    input  recip_t         recip_i,
+    input  logic           half_i,
+    input  exp_t           sum_exponent_i,
+    input  logic           none_i,             // no partial counted
+    input  logic           nan_i,              // an lse was NaN
+    input  fmt_e           fmt5_i,
     // cycle 9
-    output logic [31:0] data_o
+    output logic    [31:0] data_o
 );
 
   // ---- cycle 0: unpack to significand * 2^(exponent - 150)
@@ -108,13 +108,13 @@ module merge_lane
 
   always_ff @(posedge clk_i) begin
     // A term that is left out must not change the sign of an exact zero: it is -0.
-    zero_q2 <= zero_i || special_q1 || sig_q1 == '0;
-    sign_q2 <= sign_q1 || zero_i;
-    term_q2 <= product[ProductW-1-:TermW];
+    zero_q2  <= zero_i || special_q1 || sig_q1 == '0;
+    sign_q2  <= sign_q1 || zero_i;
+    term_q2  <= product[ProductW-1-:TermW];
     frame_q2 <= weight_exponent_i + exp_t'({1'b0, exponent_q1});
     start_q2 <= start_i;
     fresh_q2 <= fresh_i;
-    inf_q2 <= empty_i ? 2'b00 : inf_q1;
+    inf_q2   <= empty_i ? 2'b00 : inf_q1;
   end
 
   // ---- cycle 2: align to the larger frame
@@ -123,8 +123,8 @@ module merge_lane
   logic acc_zero, term_higher;
   logic signed [ExpW:0] up, down;
   logic [ShiftW-1:0] shift;
-  logic [AccW-1:0] acc_aligned;
-  logic [TermW-1:0] term_aligned;
+  logic [  AccW-1:0] acc_aligned;
+  logic [ TermW-1:0] term_aligned;
 
   assign acc_zero = start_q2 || acc_i.sig == '0;
   assign up = (ExpW + 1)'(frame_q2) - (ExpW + 1)'(acc_i.frame);
@@ -156,7 +156,7 @@ module merge_lane
     acc_q3 <= acc_aligned;
     term_q3 <= term_aligned;
     frame_q3 <= (zero_q2 || (!acc_zero && !term_higher)) ? acc_i.frame : frame_q2;
-    inf_q3 <= inf_q2 | (fresh_q2 ? 2'b00 : acc_i.inf);
+    inf_q3 <= inf_q2 | (fresh_q2 ? 2'b00 : acc_i.infs);
   end
 
   // ---- cycle 3: add
@@ -177,16 +177,16 @@ module merge_lane
   always_ff @(posedge clk_i) begin
     if (!subtract) begin
       total_q4 <= sum;
-      sign_q4 <= sign_acc_q3;
+      sign_q4  <= sign_acc_q3;
     end else if (!acc_less_term[TotalW-1]) begin
       total_q4 <= acc_less_term;
-      sign_q4 <= sign_acc_q3 && acc_less_term != '0;  // x - x is +0
+      sign_q4  <= sign_acc_q3 && acc_less_term != '0;  // x - x is +0
     end else begin
       total_q4 <= term_less_acc;
-      sign_q4 <= sign_term_q3;
+      sign_q4  <= sign_term_q3;
     end
     frame_q4 <= frame_q3;
-    inf_q4 <= inf_q3;
+    inf_q4   <= inf_q3;
   end
 
   // ---- cycle 4: normalise, cut to the accumulator's width
@@ -205,10 +205,10 @@ module merge_lane
   assign normal = total_q4 << zeros;
 
   always_ff @(posedge clk_i) begin
-    acc_q5.inf <= inf_q4;
-    acc_q5.sign <= sign_q4;
+    acc_q5.infs  <= inf_q4;
+    acc_q5.sign  <= sign_q4;
     acc_q5.frame <= frame_q4 + exp_t'(TotalW - AccW) - exp_t'({1'b0, zeros});
-    acc_q5.sig <= normal[TotalW-1-:AccW];
+    acc_q5.sig   <= normal[TotalW-1-:AccW];
   end
 
   assign acc_o = acc_q5;
@@ -256,7 +256,7 @@ module merge_lane
     sticky_q6 <= |acc_q5.sig[AccW-FinalW-1:0];
     zero_q6 <= acc_q5.sig == '0 || none_i;
     sign_q6 <= acc_q5.sign && !none_i;
-    inf_q6 <= none_i ? 2'b00 : acc_q5.inf;
+    inf_q6 <= none_i ? 2'b00 : acc_q5.infs;
     nan_q6 <= nan_i;
     biased_q6 <= biased;
     down_top_q6 <= places(biased, narrow);

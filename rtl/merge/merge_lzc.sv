@@ -3,7 +3,7 @@
 //   Width  bits, 2 or more
 
 module merge_lzc #(
-    parameter int unsigned Width = 8,
+    parameter  int unsigned Width  = 8,
     localparam int unsigned CountW = $clog2(Width + 1)
 ) (
     input  logic [ Width-1:0] bits_i,
@@ -31,7 +31,7 @@ module merge_lzc #(
     logic [Groups-1:0] zero;
     logic [Groups-1:0][Levels-1:0] count;
     if (l == 0) begin : gen_leaf
-      assign zero = ~padded;
+      assign zero  = ~padded;
       assign count = '0;
     end else begin : gen_join
       for (genvar g = 0; g < Groups; g++) begin : gen_group
@@ -44,7 +44,7 @@ module merge_lzc #(
 
   if (Padded > Width) begin : gen_count
     logic unused;
-    assign unused = gen_level[Levels].zero[0];  // the ones below end the count before
+    assign unused  = gen_level[Levels].zero[0];  // the ones below end the count before
     assign count_o = CountW'(gen_level[Levels].count[0]);
   end else begin : gen_count_all
     assign count_o = gen_level[Levels].zero[0] ? CountW'(Width) : CountW'(gen_level[Levels].count[0]);

@@ -45,22 +45,22 @@ package merge_pkg;
     logic        merge_first;
     logic        last_partial;
     logic        is_sink;
-    logic        base2;        // of the merge
-    logic [15:0] id;           // of the merge
+    logic        base2;         // of the merge
+    logic [15:0] id;            // of the merge
     logic [31:0] lse;
   } header_t;
 
   // What the weight of a partial does to the state.
   typedef struct packed {
-    logic merge_first;  // forget infinities and NaN
-    logic start;        // forget the sums
-    logic empty;        // not looked at
-    logic zero;         // weighs nothing (empty, or too far below the greatest)
+    logic merge_first;   // forget infinities and NaN
+    logic start;         // forget the sums
+    logic empty;         // not looked at
+    logic zero;          // weighs nothing (empty, or too far below the greatest)
     logic is_sink;
     logic last_partial;
     logic base2;
-    logic nan;          // an lse of this merge was NaN
-    logic none;         // no partial counts so far
+    logic nan;           // an lse of this merge was NaN
+    logic none;          // no partial counts so far
   } effect_t;
 
   // A significand with its exponent: significand * 2^(exponent - 39), significand 0 or normalised.
@@ -69,10 +69,10 @@ package merge_pkg;
     exp_t            exponent;
   } sum_t;
 
-  // Accumulator of one element: (-1)^sign * sig * 2^(frame - 166); sig 0 or normalised. inf: {-inf seen, +inf seen}, both
+  // Accumulator of one element: (-1)^sign * sig * 2^(frame - 166); sig 0 or normalised. infs: {-inf seen, +inf seen}, both
   // set is NaN, which is what adding them gives.
   typedef struct packed {
-    logic [1:0]      inf;
+    logic [1:0]      infs;
     logic            sign;
     exp_t            frame;
     logic [AccW-1:0] sig;

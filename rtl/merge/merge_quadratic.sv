@@ -20,12 +20,12 @@ module merge_quadratic
     parameter bit Subtract1 = 1'b0,
     parameter bit Subtract2 = 1'b0
 ) (
-    input  logic           clk_i,
-    input  logic [C0W-1:0] c0_i,
-    input  logic [C1W-1:0] c1_i,
-    input  logic [C2W-1:0] c2_i,
-    input  logic [ UW-1:0] u_i,
-    output logic [    SumFrac:0] sum_o
+    input  logic             clk_i,
+    input  logic [  C0W-1:0] c0_i,
+    input  logic [  C1W-1:0] c1_i,
+    input  logic [  C2W-1:0] c2_i,
+    input  logic [   UW-1:0] u_i,
+    output logic [SumFrac:0] sum_o
 );
 
   localparam int unsigned Drop1 = C1Frac + IndexW + UW - SumFrac;

@@ -4,7 +4,7 @@
 // 128 words of {c0, c1, c2}: 34 + 27 + 17 bits, combinational.
 
 module merge_rom_exp (
-    input  logic [6:0] addr_i,
+    input  logic [ 6:0] addr_i,
     output logic [33:0] c0_o,
     output logic [26:0] c1_o,
     output logic [16:0] c2_o

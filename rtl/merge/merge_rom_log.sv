@@ -5,7 +5,7 @@
 // 256 words of {c0, c1, c2}: 33 + 27 + 18 bits, combinational.
 
 module merge_rom_log (
-    input  logic [7:0] addr_i,
+    input  logic [ 7:0] addr_i,
     output logic [32:0] c0_o,
     output logic [26:0] c1_o,
     output logic [17:0] c2_o

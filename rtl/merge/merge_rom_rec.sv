@@ -4,7 +4,7 @@
 // 256 words of {c0, c1, c2}: 34 + 26 + 18 bits, combinational.
 
 module merge_rom_rec (
-    input  logic [7:0] addr_i,
+    input  logic [ 7:0] addr_i,
     output logic [33:0] c0_o,
     output logic [25:0] c1_o,
     output logic [17:0] c2_o

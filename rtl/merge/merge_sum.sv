@@ -43,7 +43,7 @@ module merge_sum
     if (zero_i || old_zero) shift = '0;
   end
 
-  assign old_aligned = (weight_larger && !zero_i) ? (sum_q.sig >> shift) : sum_q.sig;
+  assign old_aligned  = (weight_larger && !zero_i) ? (sum_q.sig >> shift) : sum_q.sig;
   assign term_aligned = weight_larger ? term : (term >> shift);
 
   always_ff @(posedge clk_i) begin

@@ -13,21 +13,21 @@ module merge_weight
   import merge_pkg::*;
   import merge_const_pkg::*;
 (
-    input  logic        clk_i,
-    input  logic        rst_ni,
-    input  logic        valid_i,
-    input  header_t     header_i,
-    output logic        reference_valid_o,
-    output logic [31:0] reference_o,
-    output logic [15:0] id_o,
-    output logic        valid_o,
-    output weight_t     weight_o,
-    output exp_t        exponent_o,
-    output effect_t     effect_o
+    input  logic           clk_i,
+    input  logic           rst_ni,
+    input  logic           valid_i,
+    input  header_t        header_i,
+    output logic           reference_valid_o,
+    output logic    [31:0] reference_o,
+    output logic    [15:0] id_o,
+    output logic           valid_o,
+    output weight_t        weight_o,
+    output exp_t           exponent_o,
+    output effect_t        effect_o
 );
 
   // ---- stage 1: fixed point
-  logic in_big;
+  logic   in_big;
   fixed_t in_fixed;
   merge_fixed u_fixed (
       .lse_i  (header_i.lse),
@@ -87,17 +87,17 @@ module merge_weight
 
   always_comb begin
     restart = over >= gap;
-    ignore = over < -gap;
-    rises = !over[FixedW-LseFrac];
+    ignore  = over < -gap;
+    rises   = !over[FixedW-LseFrac];
     if (either_big) begin
       restart = above_q2;
-      ignore = below_q2;
-      rises = above_q2;
+      ignore  = below_q2;
+      rises   = above_q2;
     end
     if (!any) begin
       restart = 1'b1;
-      ignore = 1'b0;
-      rises = 1'b1;
+      ignore  = 1'b0;
+      rises   = 1'b1;
     end
   end
 
@@ -180,9 +180,8 @@ module merge_weight
   logic [LogW-1:0] log_q5;
   effect_t effect_q5;
 
-  assign product = (ProductW'(high_q4) <<< LowW) + $signed(ProductW'(low_q4)) +
-      $signed(ProductW'(1) << (DropE - 1));
-  assign plain = distance_q4 + DiffW'(1 << (Drop2 - 1));
+  assign product = (ProductW'(high_q4) <<< LowW) + $signed(ProductW'(low_q4)) + $signed(ProductW'(1) << (DropE - 1));
+  assign plain   = distance_q4 + DiffW'(1 << (Drop2 - 1));
 
   always_ff @(posedge clk_i) begin
     log_q5 <= effect_q4.base2 ? plain[Drop2+:LogW] : product[DropE+:LogW];
@@ -197,7 +196,7 @@ module merge_weight
   logic [ExpC0W-1:0] c0;
   logic [ExpC1W-1:0] c1;
   logic [ExpC2W-1:0] c2;
-  logic [SumFrac:0] sum;
+  logic [ SumFrac:0] sum;
 
   merge_rom_exp u_rom (
       .addr_i(log_q5[LogFrac-1-:IndexW]),
@@ -228,12 +227,12 @@ module merge_weight
   always_ff @(posedge clk_i) begin
     exponent_q6 <= log_q5[LogW-1:LogFrac];
     exponent_q7 <= exponent_q6;
-    effect_q6 <= effect_q5;
-    effect_q7 <= effect_q6;
+    effect_q6   <= effect_q5;
+    effect_q7   <= effect_q6;
     if (valid_q[4]) begin
-      weight_q8 <= sum[SumFrac-WeightFrac+:WeightW];
+      weight_q8   <= sum[SumFrac-WeightFrac+:WeightW];
       exponent_q8 <= exponent_q7;
-      effect_q8 <= effect_q7;
+      effect_q8   <= effect_q7;
     end
   end
 

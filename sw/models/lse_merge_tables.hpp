@@ -14,8 +14,9 @@ struct Quadratic {
   uint32_t c2;
 };
 
-inline constexpr uint64_t kLog2E = 1586259972792;  // 40 fraction bits
-inline constexpr uint64_t kLn2 = 12193974156573;  // 44 fraction bits
+// log2 e with 40 and ln 2 with 44 fraction bits.
+inline constexpr uint64_t kLog2E = 1586259972792;
+inline constexpr uint64_t kLn2 = 12193974156573;
 
 // clang-format off
 // 2^f, f = i/128 + u

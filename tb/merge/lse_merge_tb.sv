@@ -7,38 +7,38 @@ module lse_merge_tb
 (
     input  logic                clk_i,
     input  logic                rst_ni,
-    output logic [31:0]         cfg_lanes_o,
-    output logic [31:0]         cfg_max_beats_o,
+    output logic [        31:0] cfg_lanes_o,
+    output logic [        31:0] cfg_max_beats_o,
     input  logic                partial_valid_i,
     output logic                partial_ready_o,
-    input  logic [15:0]         partial_id_i,
+    input  logic [        15:0] partial_id_i,
     input  logic                partial_first_i,
     input  logic                partial_last_partial_i,
     input  logic                partial_is_sink_i,
-    input  logic [31:0]         partial_lse_i,
+    input  logic [        31:0] partial_lse_i,
     input  logic                partial_base2_i,
-    input  logic [1:0]          partial_fmt_i,
-    input  logic [7:0]          partial_beats_i,
+    input  logic [         1:0] partial_fmt_i,
+    input  logic [         7:0] partial_beats_i,
     input  logic [Lanes*32-1:0] partial_data_i,
     output logic                out_valid_o,
     input  logic                out_ready_i,
-    output logic [15:0]         out_id_o,
+    output logic [        15:0] out_id_o,
     output logic                out_first_o,
     output logic                out_last_o,
-    output logic [31:0]         out_lse_o,
+    output logic [        31:0] out_lse_o,
     output logic                out_nan_o,
-    output logic [31:0]         out_sink_mass_o,
-    output logic [1:0]          out_fmt_o,
+    output logic [        31:0] out_sink_mass_o,
+    output logic [         1:0] out_fmt_o,
     output logic [Lanes*32-1:0] out_data_o,
     output logic                merge_done_o,
     output logic                merge_weighted_o,
-    output logic [31:0]         sink_mass_o,
+    output logic [        31:0] sink_mass_o,
     output logic                nan_o,
     output logic                error_o
 );
 
   partial_t partial;
-  merged_t merged;
+  merged_t  merged;
 
   assign cfg_lanes_o = Lanes;
   assign cfg_max_beats_o = u_dut.MaxBeats;

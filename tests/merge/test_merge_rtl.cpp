@@ -168,6 +168,7 @@ TEST_CASE("corner cases of a merge come out of the RTL as the model says", "[mer
     for (const auto& list : lists) s.add(one_lane(bench.lanes(), MergeFormat::kFp32, base2, list));
     // A creep upwards, each partial a little less than the gap above the last: exponents grow to 20,000.
     std::vector<std::pair<float, uint32_t>> creep;
+    creep.reserve(64);
     for (int i = 0; i < 64; ++i)
       creep.emplace_back(static_cast<float>(i * (base2 ? 319.5 : 223.5) - 7000), one + static_cast<uint32_t>(i));
     s.add(one_lane(bench.lanes(), MergeFormat::kFp32, base2, creep));
@@ -178,6 +179,7 @@ TEST_CASE("corner cases of a merge come out of the RTL as the model says", "[mer
          {bits_of(0x1p-40F) - 1, bits_of(0x1p-39F) - 1, bits_of(-0x1p-40F) - 1, bits_of(-0x1p-39F) - 1}) {
       for (const uint32_t first : {one, one + 1, one - 1}) {
         std::vector<std::pair<float, uint32_t>> list{{0, first}};
+        list.reserve(64);
         for (int i = 0; i < 63; ++i) list.emplace_back(0.0F, small);
         s.add(one_lane(bench.lanes(), MergeFormat::kFp32, base2, list));
       }

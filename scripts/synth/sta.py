@@ -70,7 +70,12 @@ def memory_library(boxes: dict[str, dict[str, Any]], period: float) -> str:
     return (
         'library (kv_memories) { delay_model : table_lookup; time_unit : "1ns"; voltage_unit : "1V"; '
         'current_unit : "1mA"; pulling_resistance_unit : "1kohm"; capacitive_load_unit (1, pf);\n'
-        f"{types}{cells}}}\n"
+        + "".join(
+            f"{edge}_threshold_pct_{way} : {value};\n"
+            for way in ("rise", "fall")
+            for edge, value in (("input", 50), ("output", 50), ("slew_lower", 20), ("slew_upper", 80))
+        )
+        + f"{types}{cells}}}\n"
     )
 
 
@@ -84,48 +89,79 @@ def tied(prefix: str, connections: dict[str, list[int | str]]) -> set[str]:
     return names
 
 
-def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> tuple[str, dict[str, dict[str, Any]], set[str]]:
-    """One netlist of the unit and its parts with plain module names, the memories in it, the pins tied to constants."""
-    text = ""
+def verilog(name: str, module: dict[str, Any], plain: dict[str, str]) -> str:
+    """A mapped module in the little Verilog that OpenSTA reads: nets of one bit, no concatenation on the left.
+    `plain` gives the cell types their names."""
+    nets: dict[int, str] = {}
+    lines: list[str] = []
+    ties = {"0": "1'b0", "1": "1'b1", "x": "1'b0", "z": "1'b0"}
+    for direction in ("input", "output"):
+        for port, info in module["ports"].items():
+            if info["direction"] != direction:
+                continue
+            wide = len(info["bits"]) > 1
+            width = f"[{len(info['bits']) - 1}:0] " if wide else ""
+            lines.append(f"{direction} {width}{port};")
+            for i, bit in enumerate(info["bits"]):
+                here = f"{port}[{i}]" if wide else port
+                if isinstance(bit, int) and bit not in nets:
+                    nets[bit] = here
+                elif direction == "output":
+                    lines.append(f"assign {here} = {nets[bit] if isinstance(bit, int) else ties[bit]};")
+
+    def net(bit: int | str) -> str:
+        if isinstance(bit, str):
+            return ties[bit]
+        if bit not in nets:
+            nets[bit] = f"n{bit}"
+            lines.append(f"wire n{bit};")
+        return nets[bit]
+
+    for cell, info in module["cells"].items():
+        pins = []
+        for port, bits in info["connections"].items():
+            words = [net(b) for b in reversed(bits)]
+            pins.append(f".{port}({words[0] if len(words) == 1 else '{' + ', '.join(words) + '}'})")
+        lines.append(f"{plain.get(info['type'], info['type'])} \\{cell} ({', '.join(pins)});")
+    return f"module {name} ({', '.join(module['ports'])});\n" + "\n".join(lines) + "\nendmodule\n"
+
+
+def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """Writes one netlist of the unit and its parts; the memories in it, and the pins that are tied to constants."""
     boxes: dict[str, dict[str, Any]] = {}
     constant: set[str] = set()
-    top = json.loads((folder / unit.name / "netlist.json").read_text())["modules"][unit.name]
-    instances: dict[str, list[str]] = {}
-    for cell, info in top["cells"].items():
-        instances.setdefault(info["type"].split("$")[0], []).append(f"{cell}/")
-    for name in [*unit.parts, unit.name]:
-        part = folder / name
-        if not (part / "netlist.json").exists():
-            raise SystemExit(f"sta: no netlist of {name} in {part.relative_to(flow.ROOT)}: run `make synth` first")
-        design = json.loads((part / "netlist.json").read_text())["modules"]
-        used = {c["type"] for c in design[name]["cells"].values()}
-        netlist = (part / "netlist.v").read_text()
-        for kind in sorted(used):
-            base = kind.split("$")[0]
-            if "$" not in kind or base not in [*memories, *unit.parts]:
-                continue
-            plain = base
-            if base in memories:
-                plain = f"{base}_{len(boxes)}"
-                boxes[plain] = design[kind]
-            netlist = netlist.replace(f"\\{kind} ", f"{plain} ")
-        text += netlist
-        prefixes = [""] if name == unit.name else instances.get(name, [])
-        if name == unit.name:
-            outputs = {p: i["bits"] for p, i in design[name]["ports"].items() if i["direction"] == "output"}
-            constant |= tied("", outputs)
-        for cell, info in design[name]["cells"].items():
-            for prefix in prefixes:
-                constant |= tied(f"{prefix}{cell}/", info["connections"])
-    (out / "sta.v").write_text(text)
-    return str(out / "sta.v"), boxes, constant
+    instances: dict[str, list[str]] = {unit.name: [""]}
+    with (out / "sta.v").open("w") as text:
+        for name in [unit.name, *unit.parts]:
+            netlist = folder / name / "netlist.json"
+            if not netlist.exists():
+                raise SystemExit(f"sta: no {netlist.relative_to(flow.ROOT)}: run `make synth` first")
+            design = json.loads(netlist.read_text())["modules"]
+            module = design[name]
+            plain: dict[str, str] = {}
+            for cell, info in module["cells"].items():
+                kind = info["type"]
+                base = kind.split("$")[0]
+                if base in unit.parts and name == unit.name:
+                    plain[kind] = base
+                    instances.setdefault(base, []).append(f"{cell}/")
+                elif base in memories and kind not in plain:
+                    plain[kind] = f"{base}_{len(boxes)}"
+                    boxes[plain[kind]] = design[kind]
+                for prefix in instances.get(name, []):
+                    constant |= tied(f"{prefix}{cell}/", info["connections"])
+            if name == unit.name:
+                outputs = {p: i["bits"] for p, i in module["ports"].items() if i["direction"] == "output"}
+                constant |= tied("", outputs)
+            text.write(verilog(name, module, plain))
+    return boxes, constant
 
 
 def analyse(name: str, config: str, lib: flow.Library, folder: Path, memories: list[str]) -> list[str]:
     """Runs OpenSTA on a unit; what is wrong with its constraints."""
     unit = flow.unit(name)
     out = folder / name
-    netlist, boxes, constant = gather(unit, folder, out, memories)
+    boxes, constant = gather(unit, folder, out, memories)
     reads = [f"read_liberty {f}" for f in lib.files]
     if boxes:
         (out / "memories.lib").write_text(memory_library(boxes, period_ns(lib)))
@@ -133,7 +169,7 @@ def analyse(name: str, config: str, lib: flow.Library, folder: Path, memories: l
     tcl = "\n".join(
         [
             *reads,
-            f"read_verilog {netlist}",
+            f"read_verilog {out / 'sta.v'}",
             f"link_design {name}",
             f"source {flow.ROOT / str(lib.sdc)}",
             f"source {flow.ROOT / 'constraints/kvsink.sdc'}",
@@ -148,11 +184,12 @@ def analyse(name: str, config: str, lib: flow.Library, folder: Path, memories: l
     (out / "sta.tcl").write_text(tcl + "\n")
     try:
         done = subprocess.run(
-            ["sta", "-no_splash", "-exit", str(out / "sta.tcl")], capture_output=True, text=True, check=False
-        )
+            ["sta", "-no_splash", "-exit", str(out / "sta.tcl")],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
     except FileNotFoundError:
         raise SystemExit("sta: OpenSTA is not installed (make doctor)") from None
-    log = done.stdout + done.stderr
+    log = done.stdout
     (out / "sta.log").write_text(log)
     if "TAG end" not in log:
         return [f"OpenSTA stopped: {next((x for x in log.splitlines() if 'Error' in x), log[-200:])}"]

@@ -109,6 +109,7 @@ module residency_ctrl
   localparam int unsigned RecordDepth = 4 * Slots;  // three of a slot's life, and those of owners and windows
   localparam int unsigned AbortDepth = 8;
   localparam int unsigned SweepBurst = 16;  // rows before work that is not urgent has a turn
+  localparam serial_t SerialHalf = serial_t'(1) << 31;
   localparam slot_t SlotLast = slot_t'(Slots - 1);
 
   if (4 * Owners > Slots) begin : gen_bad_owners
@@ -657,15 +658,14 @@ module residency_ctrl
     down_new = !below_evict ? '0 : (row_q.run_down == '1) ? '1 : row_q.run_down + run_t'(1);
   end
 
-  // ---- readers of a LEAVING slot (StFreeRow). A list of the very serial may have been opened before: it counts too.
+  // ---- readers of a LEAVING slot (StFreeRow): lists that were open when it left. Serials compare modulo 2**32.
   logic readers;
   always_comb begin
     readers = 1'b0;
     for (int unsigned i = 0; i < Readers; i++) begin
       if (list_info_i[i].open && (list_info_i[i].owner == row_rdata.owner ||
                                   (list_info_i[i].prefix_valid && list_info_i[i].prefix_owner == row_rdata.owner)) &&
-          !(list_info_i[i].serial - row_rdata.leave_serial < 32'h8000_0000 &&
-            list_info_i[i].serial != row_rdata.leave_serial)) readers = 1'b1;
+          list_info_i[i].serial - row_rdata.leave_serial >= SerialHalf) readers = 1'b1;
     end
   end
 
@@ -1617,6 +1617,9 @@ module residency_ctrl
         rec_in.event_.position = 32'(row_q.position);
         rec_in.event_.word = 32'(row_q.word);
         rec_in.event_.slot = 16'(slot_q);
+        // Retired, and failed before the sweep came to it: it is one of the retired.
+        if (sweeping_q && sw_q.kind == SwRetire && row_q.epoch != epoch_q && (sw_q.all || row_q.owner == sw_q.owner) &&
+            row_q.position >= sw_q.first && row_q.position <= sw_q.last) sw_d.taken = sw_q.taken + cnt_t'(1);
         if (row_q.state == SlFilling) begin
           fill_end = 1'b1;
           fill_end_status = lv_cause_q;
@@ -1922,7 +1925,8 @@ module residency_ctrl
 
     if (sweep_start) begin
       sweeping_d = 1'b1;
-      epoch_d = !epoch_q;
+      // The mark of a row that was visited changes only with a sweep that visits all rows.
+      if (!sw_d.prefill) epoch_d = !epoch_q;
       sw_d.owner = cmd_owner;
       sw_d.opcode = cmd_q.opcode;
       sw_d.tag = cmd_q.tag;

@@ -1,0 +1,1 @@
+tb/residency/residency_tb.sv

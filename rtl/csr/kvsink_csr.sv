@@ -150,8 +150,9 @@ module kvsink_csr
       .bad_o (checker_bad)
   );
 
-  // What the map alone cannot judge. A verdict is reached in the first cycle of an access, before anything is changed.
+  // What the map alone cannot judge. The verdict is that of the first cycle of an access, before anything is changed.
   logic bad_range, bad_address, bad_window, refused;
+  logic bank_sent_q;  // the bank works on it
   logic in_base, in_count, in_cmd, base_bad, cmd_busy, done_waits;
   logic [8:0] base_entry;
   logic [8:0] low_entry_q;  // entry whose low word is held
@@ -172,12 +173,12 @@ module kvsink_csr
   assign bad_window = req_write && !bad_address && !bad_range &&
       ((cmd_busy && (in_cmd || (req_addr == Doorbell && req_data[0]))) ||
        (!done_waits && req_addr == DonePop && req_data[0]) || (!log_valid_i && req_addr == LogPop && req_data[0]));
-  assign refused = bad_address || bad_range || bad_window;
+  assign refused = !bank_sent_q && (bad_address || bad_range || bad_window);
 
   // ------------------------------------------------------------------------------------------------- generated registers
   kvsink_regs_pkg::kvsink_regs__in_t hwif_in;
   kvsink_regs_pkg::kvsink_regs__out_t hwif_out;
-  logic bank_req, bank_sent_q, bank_ack, bank_error, bank_rd_ack, bank_wr_ack, bank_rd_err, bank_wr_err;
+  logic bank_req, bank_ack, bank_error, bank_rd_ack, bank_wr_ack, bank_rd_err, bank_wr_err;
   logic stall_wr_unused, stall_rd_unused;
   logic [31:0] bank_data;
 
@@ -208,7 +209,7 @@ module kvsink_csr
       .hwif_out
   );
 
-  assign rsp_valid = req_valid && (refused ? !bank_sent_q : bank_ack);
+  assign rsp_valid = req_valid && (refused || bank_ack);
   assign rsp_error = refused || bank_error;
   assign rsp_data = bank_data;
 
@@ -361,9 +362,9 @@ module kvsink_csr
       done_pulse <= 1'b0;
     end else begin
       refused_pulse <= rsp_valid && rsp_error;
-      range_pulse <= rsp_valid && bad_range;
-      address_pulse <= rsp_valid && (bad_address || (!refused && bank_error));
-      window_pulse <= rsp_valid && bad_window;
+      range_pulse <= refused && req_valid && bad_range;
+      address_pulse <= req_valid && (refused ? bad_address : bank_error);
+      window_pulse <= refused && req_valid && bad_window;
       command_pulse <= ctrl_cmd_valid_o && ctrl_cmd_ready_i;
       done_pulse <= ctrl_done_valid_i && ctrl_done_ready_o;
     end

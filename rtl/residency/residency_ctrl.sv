@@ -93,13 +93,13 @@ module residency_ctrl
     output logic       score_flush_o,
     output owner_t     score_flush_owner_o,
 
-    output logic                       ev_valid_o,
-    input  logic                       ev_ready_i,
-    output log_event_t                 ev_o,
-    input  logic [$clog2(LogRecords):0] log_room_i,
+    output logic                              ev_valid_o,
+    input  logic                              ev_ready_i,
+    output log_event_t                        ev_o,
+    input  logic       [$clog2(LogRecords):0] log_room_i,
 
     input list_info_t [Readers-1:0] list_info_i,
-    input logic [31:0]              list_serial_i,
+    input logic       [       31:0] list_serial_i,
 
     output ctrl_count_t count_o
 );
@@ -117,16 +117,48 @@ module residency_ctrl
   end
 
   typedef enum logic [5:0] {
-    StInit, StIdle, StCmd,
-    StG1, StG2, StG3, StG4, StGAlready, StGFinish,          // grant
-    StEnd, StEndAck, StProg, StProgAck,                     // DMA
-    StWalk, StWalkAck, StFill,                              // translation
-    StFreeRow, StFreeOwner,
-    StLeave, StLeaveAck,
-    StRow, StScore1, StScore2, StScore3,                    // sweep
-    StTopCount, StCand1, StCand2, StCand3, StCand4, StCandRow, StCandDrop, StPick,
-    StOwner2, StOwner3, StOwner4, StOwner5, StOwner6, StOwner7, StOwner8,
-    StStep2, StLength2, StProfile
+    StInit,
+    StIdle,
+    StCmd,
+    StG1,
+    StG2,
+    StG3,
+    StG4,
+    StGAlready,
+    StGFinish,    // grant
+    StEnd,
+    StEndAck,
+    StProg,
+    StProgAck,    // DMA
+    StWalk,
+    StWalkAck,
+    StFill,       // translation
+    StFreeRow,
+    StFreeOwner,
+    StLeave,
+    StLeaveAck,
+    StRow,
+    StScore1,
+    StScore2,
+    StScore3,     // sweep
+    StTopCount,
+    StCand1,
+    StCand2,
+    StCand3,
+    StCand4,
+    StCandRow,
+    StCandDrop,
+    StPick,
+    StOwner2,
+    StOwner3,
+    StOwner4,
+    StOwner5,
+    StOwner6,
+    StOwner7,
+    StOwner8,
+    StStep2,
+    StLength2,
+    StProfile
   } state_e;
 
   typedef enum logic [2:0] {
@@ -147,12 +179,12 @@ module residency_ctrl
   cmd_t cmd_q, cmd_d;
   logic [31:0] start_q, start_d;
   logic cmd_turn_q, cmd_turn_d;
-  logic [2:0] turn_q, turn_d;       // class that is first in turn
+  logic [2:0] turn_q, turn_d;  // class that is first in turn
   slot_t slot_q, slot_d;
   row_t row_q, row_d;
   orow_t own_q, own_d, named_q, named_d;  // named_q: of the named owner, or of a prefix owner
   grant_t g_q, g_d;
-  status_e shortage_q, shortage_d;          // why the grant is refused if the token is not there
+  status_e shortage_q, shortage_d;  // why the grant is refused if the token is not there
   logic guaranteed_q, guaranteed_d;
   status_e status_q, status_d;
   sweep_t sw_q, sw_d;
@@ -258,7 +290,7 @@ module residency_ctrl
   );
 
   logic profile_done, profile_in_use;
-  status_e profile_status;
+  status_e  profile_status;
   profile_t cmd_profile;
   assign cmd_profile = profile_t'(cmd_q.profile);
   assign profile_in_use = p_used_q[cmd_profile] != '0 || p_minimum_q[cmd_profile] != '0;
@@ -333,7 +365,7 @@ module residency_ctrl
       .count_o(rec_count)
   );
 
-  logic written_q;  // a slot whose last record was written, on its way into the queue
+  logic  written_q;  // a slot whose last record was written, on its way into the queue
   slot_t written_slot_q;
   logic free_again, free_pop, free_valid, free_room_unused, free_push;
   slot_t free_head;
@@ -392,19 +424,19 @@ module residency_ctrl
   end
   always_ff @(posedge clk_i) if (abort_pop) abort_slot_q <= abort_head;
   assign abort_valid_o = abort_valid_q;
-  assign abort_slot_o = abort_slot_q;
+  assign abort_slot_o  = abort_slot_q;
   // An abort under way may name any slot: none is given out again before it is gone.
   logic aborting;
   assign aborting = abort_count != '0 || abort_valid_q;
 
   // ----------------------------------------------------------------------------------------------------- completions
   logic done_push, done_room;
-  done_t done_in;
+  done_t   done_in;
   status_e done_status;
   logic [31:0] done_value0, done_start;
   logic [63:0] done_value1;
   logic [15:0] done_tag;
-  logic [7:0] done_opcode;
+  logic [ 7:0] done_opcode;
   logic [$clog2(DoneDepth+1)-1:0] done_count_unused, promised_q;
   assign done_in = '{
           reserved: '0,
@@ -539,8 +571,8 @@ module residency_ctrl
     else refusal = StOk;
 
     if (!room_grant) shortage = StLogFull;
-    else if (own_q.used >= own_q.slot_max ||
-             used_q + (guaranteed ? cnt_t'(0) : reserve_q) >= cnt_t'(cfg_i.sram_budget)) shortage = StBudget;
+    else if (own_q.used >= own_q.slot_max || used_q + (guaranteed ? cnt_t'(0) : reserve_q) >= cnt_t'(cfg_i.sram_budget))
+      shortage = StBudget;
     else if (!pick_any || (!guaranteed && free_of_profile <= p_reserve_q[g_q.profile])) shortage = StNoSlot;
     else if (!guaranteed && minimum_q != '0 && cnt_t'(tag_free_entries_i) <= minimum_q) shortage = StNoEntry;
     else shortage = StOk;
@@ -549,7 +581,7 @@ module residency_ctrl
   // ---- set_owner: the fields as they would be
   len_t so_prefix_len;
   logic [15:0] so_prefix_owner, so_min, so_max;
-  logic [7:0] so_profile;
+  logic [ 7:0] so_profile;
   logic [15:0] so_tenant;
   logic so_set, so_bad_prefix_len;
   assign so_set = cmd_q.flags[0];
@@ -564,7 +596,7 @@ module residency_ctrl
     if ((cmd_q.arg1[31:0] & ((32'd1 << layout_i.page_log2) - 32'd1)) != '0) so_bad_prefix_len = 1'b1;
   end
   // named_q: the new prefix owner; own_q: the owner as it is
-  status_e so_status;
+  status_e  so_status;
   profile_t so_p;
   cnt_t so_reserve, so_p_reserve, so_minimum;
   assign so_p = profile_t'(so_profile);
@@ -580,22 +612,25 @@ module residency_ctrl
     end else if (own_q.refs != '0 || (own_q.valid && (own_q.used != '0 || own_q.level != '0))) so_status = StBusy;
     else if (cmd_q.count > cmd_q.first || cmd_q.first > 32'(Positions)) so_status = StBadRange;
     else if (so_profile >= 8'(Profiles) || (so_min != '0 && !profiles[so_p].valid) ||
-             (own_q.used_own != '0 && own_q.profile != so_p)) so_status = StBadProfile;
+             (own_q.used_own != '0 && own_q.profile != so_p))
+      so_status = StBadProfile;
     else if (so_max > 16'(Slots) || so_min > so_max) so_status = StBadCommand;
     else if (cmd_q.flags[2] && (so_prefix_owner >= 16'(Owners) || so_prefix_owner == cmd_q.owner || !named_q.valid ||
-                                named_q.prefix_valid)) so_status = StBadOwner;
+                                named_q.prefix_valid))
+      so_status = StBadOwner;
     else if (cmd_q.flags[2] && named_q.tenant != so_tenant && !named_q.is_public) so_status = StTenant;
     else if (cmd_q.flags[2] && so_bad_prefix_len) so_status = StBadRange;
     else if (so_min != '0 && (so_minimum > cnt_t'(Entries) || so_minimum > cnt_t'(tag_free_entries_i) ||
                               used_q + so_reserve > cnt_t'(cfg_i.sram_budget) ||
-                              cnt_t'(profiles[so_p].slot_count) - p_used_q[so_p] < so_p_reserve)) so_status = StBudget;
+                              cnt_t'(profiles[so_p].slot_count) - p_used_q[so_p] < so_p_reserve))
+      so_status = StBudget;
     else if (!room_owner) so_status = StLogFull;
   end
 
   // ---- a row under the sweep (StRow: row_rdata of sw_q.row)
   logic row_old, row_granted, row_mine, row_in_span, row_prefix, row_take, row_score, row_drop, row_tick, row_demote;
-  logic row_better;
-  logic region_out;
+  logic   row_better;
+  logic   region_out;
   slots_t region_offset;
   always_comb begin
     row_old = row_rdata.epoch != epoch_q;
@@ -614,16 +649,16 @@ module residency_ctrl
     if (row_old) begin
       unique case (sw_q.kind)
         SwRetire: begin
-          row_take = row_granted && row_mine && row_in_span;
-          row_drop = row_rdata.state == SlFree && row_rdata.cand && row_mine && row_in_span;
+          row_take   = row_granted && row_mine && row_in_span;
+          row_drop   = row_rdata.state == SlFree && row_rdata.cand && row_mine && row_in_span;
           row_demote = sw_q.demote && row_granted && row_rdata.owner == sw_q.demote_owner;
         end
         SwLetGo: row_take = row_granted && row_mine && row_in_span;
         SwAbort: row_take = row_rdata.state == SlFilling && row_mine && row_in_span;
         SwStep: begin
           row_drop = sw_q.scored && row_rdata.state == SlFree && row_rdata.cand && row_mine && region_out;
-          row_score = sw_q.scored && !row_drop && ((row_mine && (row_granted || row_rdata.cand) &&
-              row_rdata.state != SlLeaving) || (row_prefix && row_granted && len_t'(row_rdata.position) < sw_q.prefix_len));
+          row_score = sw_q.scored && !row_drop && (row_mine ? row_granted || (row_rdata.state == SlFree && row_rdata.cand) :
+              row_prefix && row_granted && len_t'(row_rdata.position) < sw_q.prefix_len);
           row_tick = row_granted && (row_mine || (row_prefix && sw_q.prefix_tick));
         end
         default: ;
@@ -665,7 +700,8 @@ module residency_ctrl
     for (int unsigned i = 0; i < Readers; i++) begin
       if (list_info_i[i].open && (list_info_i[i].owner == row_rdata.owner ||
                                   (list_info_i[i].prefix_valid && list_info_i[i].prefix_owner == row_rdata.owner)) &&
-          list_info_i[i].serial - row_rdata.leave_serial >= SerialHalf) readers = 1'b1;
+          list_info_i[i].serial - row_rdata.leave_serial >= SerialHalf)
+        readers = 1'b1;
     end
   end
 
@@ -682,15 +718,22 @@ module residency_ctrl
     top_p = orow_rdata.profile;
     top_sure = minus(cnt_t'(orow_rdata.slot_min), cnt_t'(orow_rdata.used_own));
     top_count = top_sure + least(
-        minus(cnt_t'(orow_rdata.slot_max), cnt_t'(orow_rdata.used) + top_sure),
-        least(minus(cnt_t'(cfg_i.sram_budget), used_q + reserve_q),
-              minus(minus(cnt_t'(profiles[top_p].slot_count), p_used_q[top_p]), p_reserve_q[top_p])));
+      minus(
+        cnt_t'(orow_rdata.slot_max), cnt_t'(orow_rdata.used) + top_sure
+      ),
+      least(
+        minus(
+          cnt_t'(cfg_i.sram_budget), used_q + reserve_q
+        ),
+        minus(
+          minus(cnt_t'(profiles[top_p].slot_count), p_used_q[top_p]), p_reserve_q[top_p]))
+    );
     if (!profiles[top_p].valid) top_count = '0;
   end
 
   // ------------------------------------------------------------------------------------------------------------ turns
   logic batch_here, batch_wanted, sweep_ready;
-  assign batch_here = batch_valid_i && batch_owner_i == sw_q.owner;
+  assign batch_here   = batch_valid_i && batch_owner_i == sw_q.owner;
   assign batch_wanted = !sw_q.no_scores && (sw_q.prefill || cfg_i.dynamic);
   always_comb begin
     sweep_ready = 1'b0;
@@ -750,8 +793,9 @@ module residency_ctrl
       default: sweep_command = 1'b0;
     endcase
   end
-  assign cmd_ready_o = st_q == StIdle && cmd_turn_q && promised_q != ($clog2(DoneDepth + 1))'(DoneDepth) &&
-      !(sweeping_q && sweep_command);
+  assign cmd_ready_o = st_q == StIdle && cmd_turn_q && promised_q != ($clog2(
+      DoneDepth + 1
+  ))'(DoneDepth) && !(sweeping_q && sweep_command);
   assign cmd_take = cmd_valid_i && cmd_ready_o;
   assign chosen = (st_q != StIdle || cmd_take) ? '0 : wrap ? onehot_low : onehot_high;
 
@@ -1047,7 +1091,7 @@ module residency_ctrl
                     if (!sw_q.prefill) sw_d.phase = PhRows;
                     else sw_d.phase = sw_d.scored ? PhTopAsk : PhFree;
                   end
-                  PhRows: st_d = StRow;
+                  PhRows:  st_d = StRow;
                   PhTopAsk: begin
                     orow_re = 1'b1;
                     orow_raddr = sw_q.owner;
@@ -1106,7 +1150,8 @@ module residency_ctrl
             new_level_d = orow_rdata.level;
             if (refused_owner) done_status = StBadOwner;
             else if (cmd_q.count > cmd_q.first || cmd_q.first > 32'(Positions) ||
-                     cmd_q.count < 32'(orow_rdata.committed)) done_status = StBadRange;
+                     cmd_q.count < 32'(orow_rdata.committed))
+              done_status = StBadRange;
             else if (orow_rdata.level != '0 && cmd_q.count != 32'(orow_rdata.committed)) done_status = StWindow;
             else st_d = StLength2;
             cmd_done = st_d != StLength2;
@@ -1126,10 +1171,11 @@ module residency_ctrl
               if (refused_owner) done_status = StBadOwner;
               else if (orow_rdata.level == '0) done_status = StWindow;
               else if (orow_rdata.level == 2'd1 &&
-                       33'(orow_rdata.committed) + 33'(cmd_q.count) > 33'(orow_rdata.length)) done_status = StBadRange;
+                       33'(orow_rdata.committed) + 33'(cmd_q.count) > 33'(orow_rdata.length))
+                done_status = StBadRange;
               else st_d = StLength2;
             end
-            if (st_d == StLength2 && ((cmd_q.opcode == OpOpen) ? orow_rdata.level == '0 : orow_rdata.level == 2'd1)) begin
+            if (st_d == StLength2 && orow_rdata.level == 2'(cmd_q.opcode == OpCommit)) begin  // the outermost
               rec_push = 1'b1;
               rec_in.event_.kind = EvWindow;
               rec_in.event_.cause = (cmd_q.opcode == OpOpen) ? StWindow : (cmd_q.count != '0) ? StOk : StAborted;
@@ -1376,7 +1422,7 @@ module residency_ctrl
       end
       StG2: begin
         own_d = orow_rdata;
-        st_d = StG3;
+        st_d  = StG3;
       end
       StG3: begin
         status_d = refusal;
@@ -1406,7 +1452,7 @@ module residency_ctrl
           if (tag_ack_i.status == StAlready || (shortage_q != StOk && tag_ack_i.status == StOk)) begin
             row_re = 1'b1;
             slot_d = tag_ack_i.slot;
-            st_d = StGAlready;
+            st_d   = StGAlready;
           end else if (shortage_q != StOk || tag_ack_i.status != StOk) begin
             fin = 1'b1;
             fin_status = (shortage_q != StOk) ? shortage_q : StNoEntry;
@@ -1496,7 +1542,7 @@ module residency_ctrl
       end
       StEndAck:
       if (tag_ack_valid_i) begin
-        st_d = StIdle;
+        st_d   = StIdle;
         row_we = 1'b1;
         if (tag_ack_i.status == StOk) begin
           row_wdata.state = SlResident;
@@ -1526,7 +1572,7 @@ module residency_ctrl
       StProgAck: if (tag_ack_valid_i) st_d = StIdle;
 
       StWalk: begin
-        row_d = row_rdata;
+        row_d   = row_rdata;
         mul_a_d = EW'(profiles[row_rdata.profile].slot_beats);
         mul_b_d = MulBW'(slot_q - profiles[row_rdata.profile].slot_first);
         if (row_rdata.state != SlFilling) begin
@@ -1619,7 +1665,8 @@ module residency_ctrl
         rec_in.event_.slot = 16'(slot_q);
         // Retired, and failed before the sweep came to it: it is one of the retired.
         if (sweeping_q && sw_q.kind == SwRetire && row_q.epoch != epoch_q && (sw_q.all || row_q.owner == sw_q.owner) &&
-            row_q.position >= sw_q.first && row_q.position <= sw_q.last) sw_d.taken = sw_q.taken + cnt_t'(1);
+            row_q.position >= sw_q.first && row_q.position <= sw_q.last)
+          sw_d.taken = sw_q.taken + cnt_t'(1);
         if (row_q.state == SlFilling) begin
           fill_end = 1'b1;
           fill_end_status = lv_cause_q;
@@ -1797,8 +1844,11 @@ module residency_ctrl
         own_d = orow_rdata;
         mul_a_d = distance('0, rsp_q.score);
         mul_b_d = beta_of(cfg_i.alpha);
-        st_d = (len_t'(g_q.position) >= orow_rdata.committed ||
-                (orow_rdata.prefix_valid && len_t'(g_q.position) < orow_rdata.prefix_len) || !pf.valid) ? StIdle : StCand2;
+        st_d = StCand2;
+        if (len_t'(g_q.position) >= orow_rdata.committed || !pf.valid ||
+            (orow_rdata.prefix_valid && len_t'(g_q.position) < orow_rdata.prefix_len)) begin
+          st_d = StIdle;
+        end
       end
       StCand2: st_d = StCand3;
       StCand3: begin
@@ -1833,7 +1883,8 @@ module residency_ctrl
       StCandRow: begin
         st_d = StIdle;
         if (row_rdata.state == SlFree && row_rdata.cand && row_rdata.owner == sw_q.owner &&
-            row_rdata.position == sw_q.best_position) row_we = 1'b1;
+            row_rdata.position == sw_q.best_position)
+          row_we = 1'b1;
       end
 
       // The token got a slot by command meanwhile: its candidate row is FREE and nothing more.
@@ -1847,7 +1898,7 @@ module residency_ctrl
       // Pressure: the lowest of the owner's best-effort slots leaves, if nothing that was passed has changed.
       StPick: begin
         row_d = row_rdata;
-        st_d = StIdle;
+        st_d  = StIdle;
         if (sw_q.dirty || (sw_q.best_valid && !(row_rdata.state == SlResident && row_rdata.dwell == DwellBestEffort &&
                                                 row_rdata.owner == sw_q.owner &&
                                                 row_rdata.position == sw_q.best_position))) begin
@@ -1880,13 +1931,13 @@ module residency_ctrl
 
     if (sweep_next) begin
       sw_d.phase = (sw_q.row == SlotLast) ? after_rows(sw_q.kind, sw_q.scored) : PhRows;
-      sw_d.row = sw_q.row + slot_t'(1);
+      sw_d.row   = sw_q.row + slot_t'(1);
     end
 
     if (fin) begin
       count_d.refused = fin_status != StOk && fin_status != StAlready;
-      if ((fin_status == StBudget || fin_status == StNoSlot || fin_status == StNoEntry) && own_q.refs == '0 && !press_q &&
-          !(sweeping_q && sw_q.kind == SwPressure)) begin
+      if ((fin_status == StBudget || fin_status == StNoSlot || fin_status == StNoEntry) && own_q.refs == '0 &&
+          !press_q && !(sweeping_q && sw_q.kind == SwPressure)) begin
         press_d = 1'b1;
         press_owner_d = g_q.effective;
         press_profile_d = g_q.profile;
@@ -1903,7 +1954,7 @@ module residency_ctrl
         SrcTop: if (fin_status == StOk) sw_d.promoted = sw_q.promoted + cnt_t'(1);
         default: begin  // SrcCandidate: the sweep goes on behind its row
           sw_d.phase = (sw_q.row == SlotLast) ? after_rows(sw_q.kind, sw_q.scored) : PhRows;
-          sw_d.row = sw_q.row + slot_t'(1);
+          sw_d.row   = sw_q.row + slot_t'(1);
           if (fin_status == StOk) sw_d.promoted = sw_q.promoted + cnt_t'(1);
           else if (fin_status == StAlready || fin_status == StBadProfile) begin
             row_d = '0;

@@ -19,12 +19,12 @@ package residency_pkg;
   typedef logic [15:0] cnt_t;  // counts of slots and tokens, wider than slots_t for sums
   typedef logic [31:0] serial_t;
 
-  localparam int unsigned Windows = 2;      // levels of nested windows
-  localparam int unsigned LogMargin = 8;    // records that other units may still have on their way to the log
-  localparam int unsigned WalksMax = 4;     // translations asked for at a time
-  localparam int unsigned Waits = 4;        // wait_promotions pending at a time
-  localparam int unsigned DoneDepth = 8;    // commands accepted whose completion was not taken
-  localparam int unsigned BatchWait = 1024; // cycles that a step_end waits for its scores
+  localparam int unsigned Windows = 2;  // levels of nested windows
+  localparam int unsigned LogMargin = 8;  // records that other units may still have on their way to the log
+  localparam int unsigned WalksMax = 4;  // translations asked for at a time
+  localparam int unsigned Waits = 4;  // wait_promotions pending at a time
+  localparam int unsigned DoneDepth = 8;  // commands accepted whose completion was not taken
+  localparam int unsigned BatchWait = 1024;  // cycles that a step_end waits for its scores
 
   typedef enum logic [1:0] {
     SlFree,
@@ -45,9 +45,9 @@ package residency_pkg;
   typedef struct packed {
     slot_state_e state;
     logic        cand;
-    logic        epoch;    // differs from the controller's: not yet visited by the running sweep
-    logic        ticked;   // the running step_end's tick is done already
-    logic        own;      // counts against its owner's minimum
+    logic        epoch;         // differs from the controller's: not yet visited by the running sweep
+    logic        ticked;        // the running step_end's tick is done already
+    logic        own;           // counts against its owner's minimum
     owner_t      owner;
     pos_t        position;
     profile_t    profile;
@@ -66,24 +66,24 @@ package residency_pkg;
 
   // An owner as the controller needs it, beside the context that the owner table holds.
   typedef struct packed {
-    logic        valid;
-    logic        is_public;
-    logic [15:0] tenant;
-    len_t        length;
-    len_t        committed;
-    logic        prefix_valid;
-    owner_t      prefix_owner;
-    len_t        prefix_len;
-    profile_t    profile;
-    slots_t      slot_min;
-    slots_t      slot_max;
-    slots_t      used;      // slots not FREE
-    slots_t      used_own;  // of these, granted with its own profile
-    logic [$clog2(Owners):0] refs;  // owners that name it as prefix
-    logic [1:0]  level;     // open windows
-    slots_t      pending;   // slots FILLING
-    status_e     worst;     // of the promotions ended since the last wait
-    cnt_t        ended;
+    logic                    valid;
+    logic                    is_public;
+    logic [15:0]             tenant;
+    len_t                    length;
+    len_t                    committed;
+    logic                    prefix_valid;
+    owner_t                  prefix_owner;
+    len_t                    prefix_len;
+    profile_t                profile;
+    slots_t                  slot_min;
+    slots_t                  slot_max;
+    slots_t                  used;          // slots not FREE
+    slots_t                  used_own;      // of these, granted with its own profile
+    logic [$clog2(Owners):0] refs;          // owners that name it as prefix
+    logic [1:0]              level;         // open windows
+    slots_t                  pending;       // slots FILLING
+    status_e                 worst;         // of the promotions ended since the last wait
+    cnt_t                    ended;
   } orow_t;
 
   // A grant on its way, whatever asked for it.
@@ -97,7 +97,7 @@ package residency_pkg;
     logic       bad_owner;
     logic       bad_range;
     logic       bad_profile;
-    owner_t     owner;       // named
+    owner_t     owner;        // named
     owner_t     effective;
     pos_t       position;
     profile_t   profile;
@@ -108,7 +108,7 @@ package residency_pkg;
     e_t         e;
     run_t       run_up;
     run_t       run_down;
-    slot_t      slot;        // SrcCandidate: the row it has
+    slot_t      slot;         // SrcCandidate: the row it has
   } grant_t;
 
   typedef enum logic [2:0] {
@@ -132,34 +132,34 @@ package residency_pkg;
   } phase_e;
 
   typedef struct packed {
-    sweep_e   kind;
-    phase_e   phase;
-    slot_t    row;
-    owner_t   owner;
-    logic     all;
-    pos_t     first;
-    pos_t     last;
-    logic     demote;         // a prefix owner lost its last reference
-    owner_t   demote_owner;
-    logic     prefix_valid;
-    logic     prefix_tick;    // the prefix owner's slots tick too
-    owner_t   prefix_owner;
-    len_t     prefix_len;
-    logic     prefill;
-    logic     no_scores;      // flags[1]
-    logic     scored;
-    logic     referenced;
-    profile_t profile;        // of the owner; of a pressure scan that wants one profile
-    logic     any_profile;
-    cnt_t     taken;
-    cnt_t     promoted;
-    cnt_t     evicted;
-    cnt_t     cands;
-    logic     best_valid;     // lowest E so far: of the candidates, or of the best-effort slots
-    slot_t    best_slot;
-    pos_t     best_position;
-    e_t       best_e;
-    logic     dirty;          // pressure: what was passed has changed
+    sweep_e      kind;
+    phase_e      phase;
+    slot_t       row;
+    owner_t      owner;
+    logic        all;
+    pos_t        first;
+    pos_t        last;
+    logic        demote;         // a prefix owner lost its last reference
+    owner_t      demote_owner;
+    logic        prefix_valid;
+    logic        prefix_tick;    // the prefix owner's slots tick too
+    owner_t      prefix_owner;
+    len_t        prefix_len;
+    logic        prefill;
+    logic        no_scores;      // flags[1]
+    logic        scored;
+    logic        referenced;
+    profile_t    profile;        // of the owner; of a pressure scan that wants one profile
+    logic        any_profile;
+    cnt_t        taken;
+    cnt_t        promoted;
+    cnt_t        evicted;
+    cnt_t        cands;
+    logic        best_valid;     // lowest E so far: of the candidates, or of the best-effort slots
+    slot_t       best_slot;
+    pos_t        best_position;
+    e_t          best_e;
+    logic        dirty;          // pressure: what was passed has changed
     logic [7:0]  opcode;
     logic [15:0] tag;
     logic [31:0] start;
@@ -187,7 +187,7 @@ package residency_pkg;
   } trace_t;
 
   typedef struct packed {
-    logic       leaves;   // the slot may be freed when the log has this record
+    logic       leaves;  // the slot may be freed when the log has this record
     log_event_t event_;
   } record_t;
 
@@ -206,14 +206,14 @@ package residency_pkg;
   function automatic e_t e_next(input e_t e, input score_t b, input product_t p);
     e_t target, step;
     target = {b, EShift'(0)};
-    step = EW'((p + MulPW'((1 << AlphaW) - 1)) >> AlphaW);
+    step   = EW'((p + MulPW'((1 << AlphaW) - 1)) >> AlphaW);
     return (target >= e) ? e + step : e - step;
   endfunction
 
   function automatic logic covers(input profile_cfg_t a, input profile_cfg_t b);
     logic [$clog2(Layers)+1:0] end_a, end_b;
-    end_a = ($clog2(Layers)+2)'(a.layer_first) + ($clog2(Layers)+2)'(a.layer_count);
-    end_b = ($clog2(Layers)+2)'(b.layer_first) + ($clog2(Layers)+2)'(b.layer_count);
+    end_a = ($clog2(Layers) + 2)'(a.layer_first) + ($clog2(Layers) + 2)'(a.layer_count);
+    end_b = ($clog2(Layers) + 2)'(b.layer_first) + ($clog2(Layers) + 2)'(b.layer_count);
     return a.valid && a.layer_first <= b.layer_first && end_a >= end_b && (b.head_mask & ~a.head_mask) == '0 &&
         (b.plane_mask & ~a.plane_mask) == '0;
   endfunction

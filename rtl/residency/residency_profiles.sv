@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The profiles, and the command set_profile: checks it, works out the sizes that follow from masks and layout, stores it.
+// The profiles, and the command set_profile: checks it, works out the sizes that follow from masks and layout, and
+// stores it.
 //
-// Contract: start_i with cmd_i held until done_o; done_o comes once, 3 to about 80 cycles later, with status_o. A profile
-// changes in the cycle before done_o. in_use_i: its slots are used, or an owner with a minimum names it.
+// Contract: start_i with cmd_i held until done_o; done_o comes once, 3 to about 80 cycles later, with status_o. The
+// profile changes in the cycle before done_o. in_use_i: its slots are used, or an owner with a minimum names it.
 // One adder does all products, a bit a cycle: profiles are set rarely.
 
 module residency_profiles
@@ -25,7 +26,7 @@ module residency_profiles
 );
 
   localparam int unsigned BeatsW = $clog2(SramBeats) + 1;
-  localparam int unsigned AccW = 40;      // no product of legal fields reaches it
+  localparam int unsigned AccW = 40;  // no product of legal fields reaches it
   localparam int unsigned FactorW = $clog2(Slots) + 1;
   localparam int unsigned FactorBits = (FactorW > 8) ? FactorW : 8;
   typedef logic [AccW-1:0] acc_t;
@@ -35,9 +36,9 @@ module residency_profiles
     PfIdle,
     PfCheck,
     PfPlanes,
-    PfLayer,    // heads * head_beats
-    PfSlot,     // layers * layer_beats
-    PfRegion,   // slots * slot_beats
+    PfLayer,   // heads * head_beats
+    PfSlot,    // layers * layer_beats
+    PfRegion,  // slots * slot_beats
     PfPlace,
     PfDone
   } state_e;
@@ -59,7 +60,7 @@ module residency_profiles
   logic [15:0] f_layer_first, f_layer_count, f_slot_first, f_slot_count;
   logic [31:0] f_sram_base;
   logic [63:0] f_heads;
-  logic [7:0] f_planes;
+  logic [ 7:0] f_planes;
   assign f_layer_first = cmd_i.arg0[15:0];
   assign f_layer_count = cmd_i.arg0[31:16];
   assign f_planes = cmd_i.arg0[39:32];
@@ -96,7 +97,8 @@ module residency_profiles
     for (int unsigned i = 0; i < Profiles; i++) begin
       if (profiles_q[i].valid && number != profile_t'(i)) begin
         if (17'(new_q.slot_first) < 17'(profiles_q[i].slot_first) + 17'(profiles_q[i].slot_count) &&
-            17'(profiles_q[i].slot_first) < 17'(new_q.slot_first) + 17'(new_q.slot_count)) overlap = 1'b1;
+            17'(profiles_q[i].slot_first) < 17'(new_q.slot_first) + 17'(new_q.slot_count))
+          overlap = 1'b1;
         if (BeatsW'(new_q.sram_base) < end_q[i] && AccW'(profiles_q[i].sram_base) < region_end) overlap = 1'b1;
       end
     end
@@ -120,7 +122,7 @@ module residency_profiles
     store = 1'b0;
     clear = 1'b0;
     unique case (state_q)
-      PfIdle: if (start_i) state_d = PfCheck;
+      PfIdle:  if (start_i) state_d = PfCheck;
       PfCheck: begin
         state_d = PfDone;
         status_d = StOk;
@@ -169,14 +171,14 @@ module residency_profiles
           end else begin
             if (state_q == PfSlot) new_d.slot_beats = BeatsW'(acc_step);
             factor_d = factor_t'(new_q.slot_count);
-            state_d = (state_q == PfSlot) ? PfRegion : PfPlace;
+            state_d  = (state_q == PfSlot) ? PfRegion : PfPlace;
           end
           if (state_q != PfRegion) begin
             addend_d = acc_step;
             acc_d = '0;
             if (acc_step > AccW'(SramBeats) || acc_step == '0) begin
               status_d = StBadProfile;
-              state_d = PfDone;
+              state_d  = PfDone;
             end
           end
         end

@@ -2,9 +2,9 @@
 // Which slots are FREE and which of these carry a candidate, and the choice of a slot for a grant.
 //
 // Contract: set_valid_i changes one slot, seen from the next cycle on. The choice is a pipeline of two stages: with
-// first_i and count_i in cycle t, cycle t+2 has the lowest free slot in [first_i, first_i + count_i) without a candidate
-// (clean_o), else the lowest free one (any_o), provided first_i and count_i are held and nothing is set in t and t+1.
-// Two levels of priority, of about sqrt(Slots) bits each, keep both stages short.
+// first_i and count_i in cycle t, cycle t+2 has the lowest free slot in [first_i, first_i + count_i) without a
+// candidate (clean_o), else the lowest free one (any_o), provided first_i and count_i are held and nothing is set in t
+// and t+1. Two levels of priority, of about sqrt(Slots) bits each, keep both stages short.
 
 module residency_slots
   import kvsink_cfg_pkg::*;
@@ -50,14 +50,14 @@ module residency_slots
   assign region_end = (SlotW + 1)'(first_i) + (SlotW + 1)'(count_i);
 
   logic [Slots-1:0] ones, any, clean;
-  assign ones = '1;
-  assign any = free_q & (ones << first_i) & ~(ones << region_end);
+  assign ones  = '1;
+  assign any   = free_q & (ones << first_i) & ~(ones << region_end);
   assign clean = any & ~cand_q;
 
   // stage 1: the group
   logic [Groups-1:0] any_groups, clean_groups;
   for (genvar g = 0; g < int'(Groups); g++) begin : gen_groups
-    assign any_groups[g] = |any[g*GroupSlots+:GroupSlots];
+    assign any_groups[g]   = |any[g*GroupSlots+:GroupSlots];
     assign clean_groups[g] = |clean[g*GroupSlots+:GroupSlots];
   end
   logic any_none, clean_none;
@@ -83,7 +83,7 @@ module residency_slots
   logic any_q, clean_q;
   logic [IndexW-1:0] group_q;
   always_ff @(posedge clk_i) begin
-    any_q <= !any_none;
+    any_q   <= !any_none;
     clean_q <= !clean_none;
     group_q <= clean_none ? any_group : clean_group;
   end
@@ -105,13 +105,13 @@ module residency_slots
   logic any_q2, clean_q2;
   slot_t slot_q;
   always_ff @(posedge clk_i) begin
-    any_q2 <= any_q;
+    any_q2   <= any_q;
     clean_q2 <= clean_q;
-    slot_q <= {group_q, group_slot};
+    slot_q   <= {group_q, group_slot};
   end
 
-  assign any_o = any_q2;
+  assign any_o   = any_q2;
   assign clean_o = clean_q2;
-  assign slot_o = slot_q;
+  assign slot_o  = slot_q;
 
 endmodule

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The wait_promotions commands that wait, and their completions.
 //
-// Contract: add_i puts a command in (room_o must be high); it is ready at once with add_ready_i. An end of an owner's last
-// promotion (owner_zero_i) or of anyone's (all_zero_i) makes its waits ready with the status and count given beside it.
-// Ready ones come out on valid_o, one a cycle at most, lowest place first.
+// Contract: add_i puts a command in (room_o must be high). The end of an owner's last promotion (owner_zero_i), or of
+// anyone's (all_zero_i), makes its waits ready with the status and count given beside it; owner_taken_o and all_taken_o
+// say in the same cycle that there was one. Ready ones come out on valid_o, lowest place first.
 
 module residency_waits
   import kvsink_cfg_pkg::*;
@@ -13,12 +13,12 @@ module residency_waits
     input logic clk_i,
     input logic rst_ni,
 
-    output logic        room_o,
-    input  logic        add_i,
-    input  logic        add_all_i,
-    input  owner_t      add_owner_i,
-    input  logic [15:0] add_tag_i,
-    input  logic [31:0] add_start_i,
+    output logic          room_o,
+    input  logic          add_i,
+    input  logic          add_all_i,
+    input  owner_t        add_owner_i,
+    input  logic   [15:0] add_tag_i,
+    input  logic   [31:0] add_start_i,
 
     input logic    owner_zero_i,
     input owner_t  zero_owner_i,
@@ -30,12 +30,12 @@ module residency_waits
     output logic   owner_taken_o,  // some wait took the owner's status: it starts over
     output logic   all_taken_o,
 
-    output logic        valid_o,
-    input  logic        take_i,
-    output logic [15:0] tag_o,
-    output logic [31:0] start_o,
-    output status_e     status_o,
-    output cnt_t        count_o
+    output logic           valid_o,
+    input  logic           take_i,
+    output logic    [15:0] tag_o,
+    output logic    [31:0] start_o,
+    output status_e        status_o,
+    output cnt_t           count_o
 );
 
   typedef struct packed {
@@ -75,21 +75,21 @@ module residency_waits
   always_comb begin
     for (int unsigned i = 0; i < Waits; i++) begin
       owner_hit[i] = used_q[i] && !ready_q[i] && !place_q[i].all && owner_zero_i && place_q[i].owner == zero_owner_i;
-      all_hit[i] = used_q[i] && !ready_q[i] && place_q[i].all && all_zero_i;
+      all_hit[i]   = used_q[i] && !ready_q[i] && place_q[i].all && all_zero_i;
     end
   end
   assign owner_taken_o = owner_hit != '0;
-  assign all_taken_o = all_hit != '0;
+  assign all_taken_o   = all_hit != '0;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      used_q <= '0;
+      used_q  <= '0;
       ready_q <= '0;
     end else begin
       if (add_i) used_q[free_place] <= 1'b1;
       ready_q <= ready_q | owner_hit | all_hit;
       if (take_i) begin
-        used_q[ready_place] <= 1'b0;
+        used_q[ready_place]  <= 1'b0;
         ready_q[ready_place] <= 1'b0;
       end
     end
@@ -98,18 +98,18 @@ module residency_waits
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < Waits; i++) begin
       if (add_i && free_place == WaitW'(i)) begin
-        place_q[i].all <= add_all_i;
+        place_q[i].all   <= add_all_i;
         place_q[i].owner <= add_owner_i;
-        place_q[i].tag <= add_tag_i;
+        place_q[i].tag   <= add_tag_i;
         place_q[i].start <= add_start_i;
       end
       if (owner_hit[i]) begin
         place_q[i].status <= owner_status_i;
-        place_q[i].count <= owner_count_i;
+        place_q[i].count  <= owner_count_i;
       end
       if (all_hit[i]) begin
         place_q[i].status <= all_status_i;
-        place_q[i].count <= all_count_i;
+        place_q[i].count  <= all_count_i;
       end
     end
   end

@@ -28,17 +28,61 @@
 namespace kvsink::tb::residency {
 
 enum Opcode : uint8_t {
-  kSetOwner = 1, kSetLength, kSetProfile, kPromote, kLetGo, kAbort, kRetire, kStepEnd, kOpen, kCommit, kPlan, kWait
+  kSetOwner = 1,
+  kSetLength,
+  kSetProfile,
+  kPromote,
+  kLetGo,
+  kAbort,
+  kRetire,
+  kStepEnd,
+  kOpen,
+  kCommit,
+  kPlan,
+  kWait
 };
 enum Status : uint32_t {
-  kOk, kBudget, kNoSlot, kNoEntry, kWindow, kBadOwner, kBadRange, kBadProfile, kLogFull, kBadCommand, kBusy, kTenant,
-  kUnmapped, kGeneration, kBusError, kTimeout, kAborted, kDeadline, kAlready, kNotResident, kEvicted, kThreshold,
-  kCommand, kRetired, kStale, kNoPlan
+  kOk,
+  kBudget,
+  kNoSlot,
+  kNoEntry,
+  kWindow,
+  kBadOwner,
+  kBadRange,
+  kBadProfile,
+  kLogFull,
+  kBadCommand,
+  kBusy,
+  kTenant,
+  kUnmapped,
+  kGeneration,
+  kBusError,
+  kTimeout,
+  kAborted,
+  kDeadline,
+  kAlready,
+  kNotResident,
+  kEvicted,
+  kThreshold,
+  kCommand,
+  kRetired,
+  kStale,
+  kNoPlan
 };
 enum Event : uint8_t { kEvGrant = 1, kEvResident, kEvFailed, kEvLeave, kEvReadError, kEvOwner, kEvWindow };
 enum TagOp : uint8_t { kInstall, kSetWord, kWatermark, kRemove, kFind };
 enum Trace : uint8_t {
-  kTrCommand, kTrWalk, kTrProgress, kTrEnd, kTrFill, kTrRow, kTrScore, kTrTop, kTrPressure, kTrFree, kTrSweepEnd
+  kTrCommand,
+  kTrWalk,
+  kTrProgress,
+  kTrEnd,
+  kTrFill,
+  kTrRow,
+  kTrScore,
+  kTrTop,
+  kTrPressure,
+  kTrFree,
+  kTrSweepEnd
 };
 constexpr uint32_t kPinned = 0xffff;
 constexpr uint32_t kOne = 1U << 14;  // score 1.0
@@ -56,15 +100,18 @@ struct Cmd {
 };
 inline Cmd promote(uint32_t owner, uint32_t position, uint32_t dwell, uint32_t profile = 0, uint64_t deadline = 0,
                    uint64_t not_before = 0) {
-  return {.op = kPromote, .owner = owner, .profile = profile, .first = position, .arg0 = deadline, .arg1 = not_before,
+  return {.op = kPromote,
+          .owner = owner,
+          .profile = profile,
+          .first = position,
+          .arg0 = deadline,
+          .arg1 = not_before,
           .arg2 = dwell};
 }
 inline Cmd range(Opcode op, uint32_t owner, uint32_t first, uint32_t count) {
   return {.op = op, .owner = owner, .first = first, .count = count};
 }
-inline Cmd simple(Opcode op, uint32_t owner, uint8_t flags = 0) {
-  return {.op = op, .flags = flags, .owner = owner};
-}
+inline Cmd simple(Opcode op, uint32_t owner, uint8_t flags = 0) { return {.op = op, .flags = flags, .owner = owner}; }
 struct OwnerArgs {
   uint32_t length = 256, committed = 256;
   uint32_t tenant = 1;
@@ -90,11 +137,13 @@ struct ProfileArgs {
   uint32_t sram_base = 0;
 };
 inline Cmd set_profile(uint32_t number, const ProfileArgs& a) {
-  return {.op = kSetProfile, .flags = 1, .profile = number,
-          .arg0 = a.layer_first | (static_cast<uint64_t>(a.layer_count) << 16) | (static_cast<uint64_t>(a.planes) << 32),
-          .arg1 = a.heads,
-          .arg2 = a.slot_first | (static_cast<uint64_t>(a.slot_count) << 16) |
-                  (static_cast<uint64_t>(a.sram_base) << 32)};
+  return {
+      .op = kSetProfile,
+      .flags = 1,
+      .profile = number,
+      .arg0 = a.layer_first | (static_cast<uint64_t>(a.layer_count) << 16) | (static_cast<uint64_t>(a.planes) << 32),
+      .arg1 = a.heads,
+      .arg2 = a.slot_first | (static_cast<uint64_t>(a.slot_count) << 16) | (static_cast<uint64_t>(a.sram_base) << 32)};
 }
 
 struct Done {
@@ -216,7 +265,7 @@ class Env {
     uint32_t slot, profile, owner, position, word, base, tier;
     uint64_t deadline;
   };
-  std::deque<Desc> descs;  // all taken
+  std::deque<Desc> descs;                 // all taken
   std::map<uint32_t, uint64_t> averages;  // E by slot, as updated
   uint64_t wall = 0;                      // cycles
   unsigned max_promote_latency = 0;
@@ -284,7 +333,8 @@ class Env {
   }
   [[nodiscard]] const Slot* find(uint32_t o, uint32_t position) const {
     for (const auto& s : slot) {
-      if ((s.state == Slot::kFilling || s.state == Slot::kResident) && s.owner == o && s.position == position) return &s;
+      if ((s.state == Slot::kFilling || s.state == Slot::kResident) && s.owner == o && s.position == position)
+        return &s;
     }
     return nullptr;
   }
@@ -327,8 +377,8 @@ class Env {
   };
   struct Job {
     Desc desc;
-    uint64_t next;     // cycle of the next progress or the end
-    uint32_t layer;    // layers done
+    uint64_t next;   // cycle of the next progress or the end
+    uint32_t layer;  // layers done
     uint32_t until;
     bool aborted = false;
   };
@@ -574,11 +624,13 @@ class Env {
         if (e->tokens.empty()) e.reset();
       }
       for (auto& j : jobs_) {
-        if (r.all || (j.desc.owner == r.owner && j.desc.position >= r.first && j.desc.position <= r.last)) j.aborted = true;
+        if (r.all || (j.desc.owner == r.owner && j.desc.position >= r.first && j.desc.position <= r.last))
+          j.aborted = true;
       }
       for (auto& s : slot) {
         if ((s.state == Slot::kFilling || s.state == Slot::kResident) &&
-            (r.all || (s.owner == r.owner && s.position >= r.first && s.position <= r.last))) leaves(s);
+            (r.all || (s.owner == r.owner && s.position >= r.first && s.position <= r.last)))
+          leaves(s);
       }
       tag_sweep_until_ = now() + 1 + rng.below(entries + 8);
     }
@@ -635,8 +687,8 @@ class Env {
       }
     }
     if (p.desc_valid_o && p.desc_ready_i) {
-      const Desc d{p.desc_slot_o, p.desc_profile_o, p.desc_owner_o, p.desc_position_o, p.desc_word_o,
-                   p.desc_sram_base_o, p.desc_tier_o, p.desc_deadline_o};
+      const Desc d{p.desc_slot_o, p.desc_profile_o,   p.desc_owner_o, p.desc_position_o,
+                   p.desc_word_o, p.desc_sram_base_o, p.desc_tier_o,  p.desc_deadline_o};
       auto& s = slot[d.slot];
       need(s.state == Slot::kFilling || s.state == Slot::kLeaving, "a descriptor of a slot that was not granted");
       need(s.owner == d.owner && s.position == d.position && s.profile == d.profile, "a descriptor of another token");
@@ -653,22 +705,24 @@ class Env {
       answer_up_ = false;
     }
     if (p.sc_valid_o && p.sc_ready_i) {
-      score_command({p.sc_op_o, p.sc_position_o, p.sc_count_o, p.sc_threshold_o, p.sc_mark_o != 0, p.sc_prefill_o != 0});
+      score_command(
+          {p.sc_op_o, p.sc_position_o, p.sc_count_o, p.sc_threshold_o, p.sc_mark_o != 0, p.sc_prefill_o != 0});
     }
 
     if (p.e_valid_o) averages[p.e_slot_o] = p.e_o;
     if (p.count_evicted_o) ++evictions;
     if (p.ev_valid_o && p.ev_ready_i) {
       ++log_held;
-      take_record({p.ev_kind_o, static_cast<Status>(p.ev_cause_o), p.ev_owner_o, p.ev_position_o, p.ev_word_o,
-                   p.ev_slot_o});
+      take_record(
+          {p.ev_kind_o, static_cast<Status>(p.ev_cause_o), p.ev_owner_o, p.ev_position_o, p.ev_word_o, p.ev_slot_o});
     }
   }
 
   // ---- what follows from a command
   void accepted(const Cmd& c) {
     command_ = c;
-    if (c.op == kStepEnd && c.owner < owners && owner[c.owner].valid && owner[c.owner].level == 0 && (c.flags & 1) == 0) {
+    if (c.op == kStepEnd && c.owner < owners && owner[c.owner].valid && owner[c.owner].level == 0 &&
+        (c.flags & 1) == 0) {
       const auto& o = owner[c.owner];
       for (auto& s : slot) {
         const bool mine = s.owner == c.owner || (o.prefix && s.owner == *o.prefix && owner[*o.prefix].level == 0);
@@ -738,9 +792,8 @@ class Env {
     Ack a{now() + 2, kOk, 0, 0};
     const uint32_t granule = p.tag_position_o / 16;
     const uint32_t token = p.tag_position_o % 16;
-    auto entry = std::find_if(used_entries.begin(), used_entries.end(), [&](const auto& e) {
-      return e && e->owner == p.tag_owner_o && e->granule == granule;
-    });
+    auto entry = std::find_if(used_entries.begin(), used_entries.end(),
+                              [&](const auto& e) { return e && e->owner == p.tag_owner_o && e->granule == granule; });
     const bool here = entry != used_entries.end() && (*entry)->tokens.count(token) != 0;
     const bool mine = here && (*entry)->tokens[token].slot == p.tag_slot_o &&
                       static_cast<uint32_t>(entry - used_entries.begin()) == p.tag_entry_o;
@@ -783,19 +836,24 @@ class Env {
         a.entry = static_cast<uint32_t>(entry - used_entries.begin());
         break;
       case kSetWord:
-        if (!mine) a.status = kNotResident;
-        else if ((*entry)->word && *(*entry)->word != p.tag_word_o) a.status = kGeneration;
-        else (*entry)->word = p.tag_word_o;
+        if (!mine)
+          a.status = kNotResident;
+        else if ((*entry)->word && *(*entry)->word != p.tag_word_o)
+          a.status = kGeneration;
+        else
+          (*entry)->word = p.tag_word_o;
         break;
       case kWatermark:
-        if (!mine) a.status = kNotResident;
+        if (!mine)
+          a.status = kNotResident;
         else {
           need((*entry)->word.has_value(), "a watermark before the translation");
           if (p.tag_watermark_o > layers) slot[p.tag_slot_o].state = Slot::kResident;
         }
         break;
       case kRemove:
-        if (!mine) a.status = kNotResident;
+        if (!mine)
+          a.status = kNotResident;
         else {
           (*entry)->tokens.erase(token);
           if ((*entry)->tokens.empty()) entry->reset();
@@ -820,11 +878,14 @@ class Env {
       for (const auto& [at, score] : scores) {
         if (score >= s.threshold && marked.count(at) == 0) best.emplace_back(score, at);
       }
-      std::sort(best.begin(), best.end(), [](auto a, auto b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
+      std::sort(best.begin(), best.end(),
+                [](auto a, auto b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
       if (best.size() > s.count) best.resize(s.count);
       for (const auto& [score, at] : best) score_answers_.push_back({true, at, score, false});
-      if (best.empty() || rng.coin()) score_answers_.push_back({false, 0, 0, true});
-      else score_answers_.back().last = true;
+      if (best.empty() || rng.coin())
+        score_answers_.push_back({false, 0, 0, true});
+      else
+        score_answers_.back().last = true;
     } else {
       ++free_batches;
       batch.reset();

@@ -32,7 +32,7 @@ module residency_tb
     input logic [31:0] layers_i,
     input logic [ 7:0] planes_i,
     input logic [31:0] row_beats_i,
-    input logic [ 2:0] share_log2_i,  // of plane 7; 0 elsewhere
+    input logic [ 2:0] share_log2_i,   // of plane 7; 0 elsewhere
 
     input  logic         cmd_valid_i,
     output logic         cmd_ready_o,

@@ -66,8 +66,14 @@ TEST_CASE("A promotion is answered with slot and entry, filled, and recorded fro
 TEST_CASE("The sizes of a profile follow from its masks and the layout", "[residency]") {
   SmallEnv e;
   e.row_beats = 4;
-  REQUIRE(e.run(set_profile(1, {.layer_first = 2, .layer_count = 3, .heads = 0b1011, .planes = 0x83, .slot_first = 8,
-                                .slot_count = 5, .sram_base = 64})).status == kOk);
+  REQUIRE(e.run(set_profile(1, {.layer_first = 2,
+                                .layer_count = 3,
+                                .heads = 0b1011,
+                                .planes = 0x83,
+                                .slot_first = 8,
+                                .slot_count = 5,
+                                .sram_base = 64}))
+              .status == kOk);
   e.ports().prof_number_i = 1;
   e.tick();
   CHECK(e.ports().prof_valid_o == 1);
@@ -91,9 +97,9 @@ TEST_CASE("A profile that does not fit, overlaps or is in use is refused", "[res
   const ProfileArgs good{.slot_count = 4};
   REQUIRE(e.run(set_profile(0, good)).status == kOk);
   CHECK(e.run(set_profile(2, good)).status == kBadProfile);
-  CHECK(e.run(set_profile(1, {.slot_first = 3, .sram_base = 1000})).status == kBadProfile);   // rows overlap
-  CHECK(e.run(set_profile(1, {.slot_first = 8, .sram_base = 63})).status == kBadProfile);     // SRAM overlaps: 4*16 beats
-  CHECK(e.run(set_profile(1, {.slot_first = 8, .sram_base = 4095 - 126})).status == kBadProfile);   // beyond the SRAM
+  CHECK(e.run(set_profile(1, {.slot_first = 3, .sram_base = 1000})).status == kBadProfile);  // rows overlap
+  CHECK(e.run(set_profile(1, {.slot_first = 8, .sram_base = 63})).status == kBadProfile);  // SRAM overlaps: 4*16 beats
+  CHECK(e.run(set_profile(1, {.slot_first = 8, .sram_base = 4095 - 126})).status == kBadProfile);  // beyond the SRAM
   CHECK(e.run(set_profile(1, {.slot_first = 30, .slot_count = 3, .sram_base = 64})).status == kBadProfile);
   CHECK(e.run(set_profile(1, {.layer_first = 7, .slot_first = 8, .sram_base = 64})).status == kBadProfile);
   CHECK(e.run(set_profile(1, {.layer_count = 0, .slot_first = 8, .sram_base = 64})).status == kBadProfile);
@@ -213,7 +219,7 @@ TEST_CASE("A guaranteed minimum is kept free of slots, entries and budget for it
   REQUIRE(e.run(set_profile(0, {.slot_count = 10})).status == kOk);
   REQUIRE(e.run(set_owner(0, {.slot_min = 3})).status == kOk);
   REQUIRE(e.run(set_owner(1, {})).status == kOk);
-  CHECK(e.run(set_owner(2, {.slot_min = 6})).status == kBudget);   // 3 + 6 > SRAM_budget
+  CHECK(e.run(set_owner(2, {.slot_min = 6})).status == kBudget);  // 3 + 6 > SRAM_budget
   CHECK(e.run(set_owner(2, {.slot_min = 2, .slot_max = 1})).status == kBadCommand);
   for (uint32_t i = 0; i < 5; ++i) CHECK(e.run(promote(1, 16 * i, 0)).status == kOk);
   CHECK(e.run(promote(1, 200, 0)).status == kBudget);
@@ -742,7 +748,7 @@ TEST_CASE("Candidates give way to grants, and the weakest to a stronger token", 
   REQUIRE(e.run(range(kRetire, 0, 0, 256)).value0 == 2);
   e.settle_down();
   e.n_promote = 100;
-  step({{50, 9 * kOne}});  // a candidate in row 0
+  step({{50, 9 * kOne}});                       // a candidate in row 0
   CHECK(e.run(promote(0, 60, 0)).value0 == 1);  // a row without a candidate first
   CHECK(e.run(promote(0, 61, 0)).value0 == 0);  // then the candidate gives way
   e.n_promote = 1;
@@ -805,8 +811,11 @@ void storm(E& e, unsigned rounds, uint32_t busy_owners) {
   e.alpha = 40000;
   e.dma_fault_percent = 8;
   REQUIRE(e.run(set_profile(0, {.slot_count = e.slots / 2})).status == kOk);
-  REQUIRE(e.run(set_profile(1, {.layer_count = 1, .slot_first = e.slots / 2, .slot_count = e.slots / 2,
-                                .sram_base = e.sram_beats / 2})).status == kOk);
+  REQUIRE(e.run(set_profile(1, {.layer_count = 1,
+                                .slot_first = e.slots / 2,
+                                .slot_count = e.slots / 2,
+                                .sram_base = e.sram_beats / 2}))
+              .status == kOk);
   std::deque<uint16_t> out;
   unsigned ended = 0, granted = 0;
   std::map<Status, unsigned> seen;
@@ -832,8 +841,9 @@ void storm(E& e, unsigned rounds, uint32_t busy_owners) {
     } else if (pick < 60) {
       out.push_back(e.send(range(kAbort, o, at & ~15U, 1 + static_cast<uint32_t>(e.rng.below(80)))));
     } else if (pick < 66) {
-      out.push_back(e.send(e.rng.percent(8) ? simple(kRetire, o, 1)
-                                            : range(kRetire, o, at & ~15U, 1 + static_cast<uint32_t>(e.rng.below(64)))));
+      out.push_back(e.send(e.rng.percent(8)
+                               ? simple(kRetire, o, 1)
+                               : range(kRetire, o, at & ~15U, 1 + static_cast<uint32_t>(e.rng.below(64)))));
     } else if (pick < 86) {
       reap(0);  // the fakes' batch and the tick of the environment belong to one step at a time
       if (e.rng.percent(70) && e.owner[o].valid) {
@@ -868,8 +878,10 @@ void storm(E& e, unsigned rounds, uint32_t busy_owners) {
       reap(0);
     } else {
       auto& l = e.lists[e.rng.below(e.readers)];
-      if (l.open) l.open = false;
-      else l = {true, o, e.owner[o].prefix, e.list_serial++};
+      if (l.open)
+        l.open = false;
+      else
+        l = {true, o, e.owner[o].prefix, e.list_serial++};
     }
     reap(e.rng.below(6));
     if (e.rng.percent(5)) e.log_drains = !e.log_drains;

@@ -57,7 +57,7 @@ module kv_axil (
   logic error_q;
 
   assign s_axil_awready_o = !aw_full_q;
-  assign s_axil_wready_o = !w_full_q;
+  assign s_axil_wready_o  = !w_full_q;
   assign s_axil_arready_o = !ar_full_q;
 
   logic can_write, can_read, start, start_write, answered;
@@ -69,11 +69,11 @@ module kv_axil (
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      state_q <= AxIdle;
+      state_q   <= AxIdle;
       aw_full_q <= 1'b0;
-      w_full_q <= 1'b0;
+      w_full_q  <= 1'b0;
       ar_full_q <= 1'b0;
-      write_q <= 1'b0;
+      write_q   <= 1'b0;
     end else begin
       if (s_axil_awvalid_i && s_axil_awready_o) aw_full_q <= 1'b1;
       if (s_axil_wvalid_i && s_axil_wready_o) w_full_q <= 1'b1;
@@ -91,13 +91,13 @@ module kv_axil (
             state_q <= AxIdle;
             if (write_q) begin
               aw_full_q <= 1'b0;
-              w_full_q <= 1'b0;
+              w_full_q  <= 1'b0;
             end else begin
               ar_full_q <= 1'b0;
             end
           end
         end
-        default: state_q <= AxIdle;
+        default:  state_q <= AxIdle;
       endcase
     end
   end

@@ -17,24 +17,24 @@ module kv_cmd_join
   import kvsink_pkg::*;
 #(
     parameter int unsigned Places = 32,
-    parameter int unsigned Depth = 16
+    parameter int unsigned Depth  = 16
 ) (
-    input  logic  clk_i,
-    input  logic  rst_ni,
+    input logic clk_i,
+    input logic rst_ni,
     // source 0: stream, source 1: window
-    input  logic [1:0] cmd_valid_i,
+    input logic [1:0] cmd_valid_i,
     output logic [1:0] cmd_ready_o,
-    input  cmd_t [1:0] cmd_i,
+    input cmd_t [1:0] cmd_i,
     output logic [1:0] done_valid_o,
-    input  logic [1:0] done_ready_i,
+    input logic [1:0] done_ready_i,
     output done_t [1:0] done_o,
     // residency controller
-    output logic  ctrl_cmd_valid_o,
-    input  logic  ctrl_cmd_ready_i,
-    output cmd_t  ctrl_cmd_o,
-    input  logic  ctrl_done_valid_i,
-    output logic  ctrl_done_ready_o,
-    input  done_t ctrl_done_i
+    output logic ctrl_cmd_valid_o,
+    input logic ctrl_cmd_ready_i,
+    output cmd_t ctrl_cmd_o,
+    input logic ctrl_done_valid_i,
+    output logic ctrl_done_ready_o,
+    input done_t ctrl_done_i
 );
 
   localparam int unsigned PlaceW = $clog2(Places);
@@ -57,10 +57,10 @@ module kv_cmd_join
 
   // ------------------------------------------------------------------------------------------------------- acceptance
   logic [Places-1:0] busy_q, alloc, release_place;
-  logic [Places-1:0][15:0] tag_q;
-  logic [Places-1:0] source_q;
-  logic [1:0][CountW-1:0] owed_q;  // completions to come or waiting
-  logic last_q;                    // source of the last command
+  logic [Places-1:0][      15:0] tag_q;
+  logic [Places-1:0]             source_q;
+  logic [       1:0][CountW-1:0] owed_q;  // completions to come or waiting
+  logic                          last_q;  // source of the last command
   logic no_place, accept, choice;
   place_t place;
   logic [Places-1:0] place_onehot;

@@ -12,17 +12,17 @@
 
 module kv_counters #(
     parameter int unsigned Events = 8,
-    parameter int unsigned Wides = 1,
-    parameter int unsigned WideW = 32
+    parameter int unsigned Wides  = 1,
+    parameter int unsigned WideW  = 32
 ) (
-    input  logic                        clk_i,
-    input  logic                        rst_ni,
-    input  logic [Events-1:0]           event_i,
-    input  logic [Wides-1:0][WideW-1:0] wide_i,
-    input  logic                        rd_valid_i,
-    input  logic [5:0]                  rd_index_i,
-    output logic                        rd_done_o,
-    output logic [63:0]                 rd_data_o
+    input  logic                         clk_i,
+    input  logic                         rst_ni,
+    input  logic [Events-1:0]            event_i,
+    input  logic [ Wides-1:0][WideW-1:0] wide_i,
+    input  logic                         rd_valid_i,
+    input  logic [       5:0]            rd_index_i,
+    output logic                         rd_done_o,
+    output logic [      63:0]            rd_data_o
 );
 
   localparam int unsigned Words = 64;
@@ -35,7 +35,7 @@ module kv_counters #(
   end
 
   logic [IndexW-1:0] turn_q, add_q;  // word being read; word being added to
-  logic add_valid_q, first_q;        // first round after reset: the memory holds nothing yet
+  logic add_valid_q, first_q;  // first round after reset: the memory holds nothing yet
   logic [63:0] word, sum;
   logic [Events-1:0][ShortW-1:0] short_q;
   logic [Wides-1:0][LongW-1:0] long_q;

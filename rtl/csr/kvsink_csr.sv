@@ -42,11 +42,11 @@ module kvsink_csr
     input  logic        s_axil_rready_i,
     output logic        irq_o,
 
-    output ctl_cfg_t                     ctl_o,
-    output layout_cfg_t                  layout_o,
-    output logic                         base_we_o,
-    output logic [$clog2(Layers)+1:0]    base_waddr_o,
-    output addr_t                        base_wdata_o,
+    output ctl_cfg_t                         ctl_o,
+    output layout_cfg_t                      layout_o,
+    output logic                             base_we_o,
+    output logic        [$clog2(Layers)+1:0] base_waddr_o,
+    output addr_t                            base_wdata_o,
 
     // command stream of the top, and the joined one to the controller
     input  logic  cmd_valid_i,
@@ -62,31 +62,31 @@ module kvsink_csr
     output logic  ctrl_done_ready_o,
     input  done_t ctrl_done_i,
 
-    output logic                        log_pop_o,
-    input  logic                        log_valid_i,
-    input  log_record_t                 log_record_i,
-    input  logic [$clog2(LogRecords):0] log_level_i,
-    input  logic [31:0]                 log_last_sequence_i,
-    input  logic [31:0]                 log_last_crc_i,
+    output logic                               log_pop_o,
+    input  logic                               log_valid_i,
+    input  log_record_t                        log_record_i,
+    input  logic        [$clog2(LogRecords):0] log_level_i,
+    input  logic        [                31:0] log_last_sequence_i,
+    input  logic        [                31:0] log_last_crc_i,
 
     // what is counted
-    input mux_count_t  mux_count_i,
-    input port_count_t port_count_i,
-    input ctrl_count_t ctrl_count_i,
-    input logic        sram_conflict_i,
-    input logic        merge_done_i,
-    input logic        merge_weighted_i,
-    input logic [31:0] merge_sink_mass_i,
-    input logic        merge_nan_i,
-    input logic        merge_error_i,
-    input logic        score_beat_i,
-    input logic        score_saturated_i,
-    input logic        score_discarded_i,
-    input logic        score_malformed_i,
-    input logic        sink_valid_i,
-    input logic        sink_ready_i,
-    input logic        bulk_valid_i,
-    input logic        bulk_ready_i
+    input mux_count_t         mux_count_i,
+    input port_count_t        port_count_i,
+    input ctrl_count_t        ctrl_count_i,
+    input logic               sram_conflict_i,
+    input logic               merge_done_i,
+    input logic               merge_weighted_i,
+    input logic        [31:0] merge_sink_mass_i,
+    input logic               merge_nan_i,
+    input logic               merge_error_i,
+    input logic               score_beat_i,
+    input logic               score_saturated_i,
+    input logic               score_discarded_i,
+    input logic               score_malformed_i,
+    input logic               sink_valid_i,
+    input logic               sink_ready_i,
+    input logic               bulk_valid_i,
+    input logic               bulk_ready_i
 );
 
   localparam logic [15:0] CountFirst = 16'h0600;
@@ -167,8 +167,7 @@ module kvsink_csr
       (req_addr[2] ? (req_data[31:AddrW-32] != '0 || !low_valid_q || low_entry_q != base_entry)
                    : req_data[BeatShift-1:0] != '0);
 
-  assign bad_address = req_addr[1:0] != '0 ||
-      (req_write ? (req_strb != '1 || in_count) : in_base);
+  assign bad_address = req_addr[1:0] != '0 || (req_write ? (req_strb != '1 || in_count) : in_base);
   assign bad_range = req_write && !bad_address && (checker_bad || (in_base && base_bad));
   assign bad_window = req_write && !bad_address && !bad_range &&
       ((cmd_busy && (in_cmd || (req_addr == Doorbell && req_data[0]))) ||
@@ -176,14 +175,14 @@ module kvsink_csr
   assign refused = !bank_sent_q && (bad_address || bad_range || bad_window);
 
   // ------------------------------------------------------------------------------------------------- generated registers
-  kvsink_regs_pkg::kvsink_regs__in_t hwif_in;
+  kvsink_regs_pkg::kvsink_regs__in_t  hwif_in;
   kvsink_regs_pkg::kvsink_regs__out_t hwif_out;
   logic bank_req, bank_ack, bank_error, bank_rd_ack, bank_wr_ack, bank_rd_err, bank_wr_err;
   logic stall_wr_unused, stall_rd_unused;
   logic [31:0] bank_data;
 
-  assign bank_req = req_valid && !refused && !bank_sent_q;
-  assign bank_ack = bank_rd_ack || bank_wr_ack;
+  assign bank_req   = req_valid && !refused && !bank_sent_q;
+  assign bank_ack   = bank_rd_ack || bank_wr_ack;
   assign bank_error = (bank_rd_ack && bank_rd_err) || (bank_wr_ack && bank_wr_err);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) bank_sent_q <= 1'b0;
@@ -211,7 +210,7 @@ module kvsink_csr
 
   assign rsp_valid = req_valid && (refused || bank_ack);
   assign rsp_error = refused || bank_error;
-  assign rsp_data = bank_data;
+  assign rsp_data  = bank_data;
 
   // ----------------------------------------------------------------------------------------------------- configuration
   always_comb begin
@@ -226,8 +225,12 @@ module kvsink_csr
     ctl_o.n_evict = hwif_out.n_evict.value.value;
     ctl_o.score_layer_first = layer_t'(hwif_out.layer_range.first.value);
     ctl_o.score_layer_count = layers_t'(hwif_out.layer_range.count.value);
-    ctl_o.score_head_mask = QHeads'({hwif_out.head_mask_3.value.value, hwif_out.head_mask_2.value.value,
-                                     hwif_out.head_mask_1.value.value, hwif_out.head_mask_0.value.value});
+    ctl_o.score_head_mask = QHeads'({
+      hwif_out.head_mask_3.value.value,
+      hwif_out.head_mask_2.value.value,
+      hwif_out.head_mask_1.value.value,
+      hwif_out.head_mask_0.value.value
+    });
     ctl_o.score_min_distance = len_t'(hwif_out.score_min_distance.value.value);
     ctl_o.score_min_queries = len_t'(hwif_out.score_min_queries.value.value);
     ctl_o.score_raw = hwif_out.score_mode.raw.value;
@@ -243,7 +246,7 @@ module kvsink_csr
     layout_o.layers = layers_t'(hwif_out.model_layers.value.value);
     for (int unsigned s = 0; s < StrideSets; s++) begin
       layout_o.stride[s].block = {hwif_out.stride[s].block_hi.value.value, hwif_out.stride[s].block_lo.value.value};
-      layout_o.stride[s].head = hwif_out.stride[s].head.value.value;
+      layout_o.stride[s].head  = hwif_out.stride[s].head.value.value;
       layout_o.stride[s].token = hwif_out.stride[s].token.value.value;
     end
     for (int unsigned p = 0; p < Planes; p++) begin
@@ -260,11 +263,11 @@ module kvsink_csr
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       low_valid_q <= 1'b0;
-      base_we_o <= 1'b0;
-      base_ack_q <= 1'b0;
+      base_we_o   <= 1'b0;
+      base_ack_q  <= 1'b0;
     end else begin
       base_ack_q <= hwif_out.base.req;
-      base_we_o <= hwif_out.base.req && hwif_out.base.addr[2];
+      base_we_o  <= hwif_out.base.req && hwif_out.base.addr[2];
       if (hwif_out.base.req) low_valid_q <= !hwif_out.base.addr[2];
     end
   end
@@ -281,9 +284,9 @@ module kvsink_csr
   end
 
   // ----------------------------------------------------------------------------------------------------------- commands
-  cmd_t window_cmd;
+  cmd_t  window_cmd;
   done_t window_done;
-  logic window_ready;
+  logic  window_ready;
 
   always_comb begin
     window_cmd = '0;
@@ -329,7 +332,7 @@ module kvsink_csr
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         waited_q[s] <= '0;
-        timeout[s] <= 1'b0;
+        timeout[s]  <= 1'b0;
       end else begin
         timeout[s] <= stream_waits[s] && ctl_o.stream_timeout != '0 &&
             waited_q[s] + 25'd1 == {1'b0, ctl_o.stream_timeout};
@@ -350,7 +353,7 @@ module kvsink_csr
   logic count_done, count_rd;
   logic [63:0] count_data;
   logic [31:0] count_high_q;
-  logic [5:0] count_index;
+  logic [ 5:0] count_index;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -430,7 +433,7 @@ module kvsink_csr
   assign count_rd = hwif_out.count.req && !hwif_out.count.req_is_wr && !hwif_out.count.addr[2];
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      count_pending_q <= 1'b0;
+      count_pending_q  <= 1'b0;
       count_high_ack_q <= 1'b0;
     end else begin
       if (count_rd) count_pending_q <= 1'b1;
@@ -469,7 +472,7 @@ module kvsink_csr
 
   logic [7:0][31:0] done_words, log_words;
   assign done_words = done_waits ? window_done : '0;
-  assign log_words = log_valid_i ? log_record_i : '0;
+  assign log_words  = log_valid_i ? log_record_i : '0;
 
   always_comb begin
     hwif_in.reset_slots = 16'(Slots);
@@ -523,7 +526,7 @@ module kvsink_csr
 
     for (int unsigned w = 0; w < 8; w++) begin
       hwif_in.done[w].value.next = done_words[w];
-      hwif_in.log[w].value.next = log_words[w];
+      hwif_in.log[w].value.next  = log_words[w];
     end
     hwif_in.log_level.value.next = 32'(log_level_i);
     hwif_in.log_last_sequence.value.next = log_last_sequence_i;
@@ -532,7 +535,7 @@ module kvsink_csr
     hwif_in.count.rd_ack = count_done || count_high_ack_q;
     hwif_in.count.rd_data = count_done ? count_data[31:0] : count_high_q;
     hwif_in.count.wr_ack = 1'b0;  // writes never come here
-    hwif_in.base.rd_ack = 1'b0;   // nor do reads
+    hwif_in.base.rd_ack = 1'b0;  // nor do reads
     hwif_in.base.rd_data = '0;
     hwif_in.base.wr_ack = base_ack_q;
   end
@@ -546,7 +549,7 @@ module kvsink_csr
 
   logic unused;
   assign unused = ^{s_axil_awprot_i, s_axil_arprot_i, stall_wr_unused, stall_rd_unused, hwif_out.count.wr_data,
-                    hwif_out.count.wr_biten, hwif_out.base.wr_biten, hwif_out.base.req_is_wr, hwif_out.doorbell.go.value,
-                    hwif_out.base.addr, hwif_out.count.addr};
+                    hwif_out.count.wr_biten, hwif_out.count.addr, hwif_out.base.wr_biten, hwif_out.base.req_is_wr,
+                    hwif_out.base.addr, hwif_out.doorbell.go.value};
 
 endmodule

@@ -30,14 +30,14 @@ module promotion_dma
     input logic clk_i,
     input logic rst_ni,
 
-    input cycle_t                       now_i,
-    input ctl_cfg_t                     cfg_i,
-    input layout_cfg_t                  layout_i,
-    input profile_cfg_t [Profiles-1:0]  profiles_i,
+    input cycle_t                            now_i,
+    input ctl_cfg_t                          cfg_i,
+    input layout_cfg_t                       layout_i,
+    input profile_cfg_t [      Profiles-1:0] profiles_i,
     // Base table writes, for the address pipeline: {layer, tensor}.
-    input logic                         base_we_i,
-    input logic [$clog2(Layers)+1:0]    base_waddr_i,
-    input addr_t                        base_wdata_i,
+    input logic                              base_we_i,
+    input logic         [$clog2(Layers)+1:0] base_waddr_i,
+    input addr_t                             base_wdata_i,
 
     input  logic      desc_valid_i,
     output logic      desc_ready_o,
@@ -78,16 +78,16 @@ module promotion_dma
 
   typedef enum logic [2:0] {
     PlFree,
-    PlWait,   // taken, not started
-    PlOn,     // its rows are being issued
-    PlFly,    // every read is presented, beats may be in flight
-    PlFin     // no beat is in flight, its end is not yet sent
+    PlWait,  // taken, not started
+    PlOn,    // its rows are being issued
+    PlFly,   // every read is presented, beats may be in flight
+    PlFin    // no beat is in flight, its end is not yet sent
   } place_e;
 
   typedef struct packed {
     place_t     place;
     row_beats_t beats;
-    logic       last;  // last row of its descriptor
+    logic       last;   // last row of its descriptor
   } row_t;
 
   if (RowReads < 1 || RowReads > 4096) begin : gen_bad_row_reads
@@ -99,20 +99,20 @@ module promotion_dma
 
   // ---------------------------------------------------------------------------------------------------------- places
   place_e [Places-1:0] state_q, state_d;
-  logic [Places-1:0] fail_q, fail_d;              // nothing more is read or written for it
+  logic [Places-1:0] fail_q, fail_d;  // nothing more is read or written for it
   status_e [Places-1:0] status_q, status_d;
-  dma_desc_t [Places-1:0] desc_q;
-  logic [Places-1:0][31:0] start_q;               // time of acceptance
-  slot_beats_t [Places-1:0] issued_q, issued_d;   // beats of the reads presented
-  slot_beats_t [Places-1:0] count_q;              // beats received, once finished
+  dma_desc_t [Places-1:0]       desc_q;
+  logic      [Places-1:0][31:0] start_q;  // time of acceptance
+  slot_beats_t [Places-1:0] issued_q, issued_d;  // beats of the reads presented
+  slot_beats_t [Places-1:0] count_q;  // beats received, once finished
   stall_t [Places-1:0] stall_ar_q, stall_ar_d, stall_r_q, stall_r_d;
-  logic [Places-1:0][Places-1:0] older_q;         // [i][j]: i was taken before j
+  logic   [Places-1:0][Places-1:0] older_q;  // [i][j]: i was taken before j
 
-  logic take;
-  place_t take_place;
-  logic [Places-1:0] free;
-  logic no_free;
-  logic [Places-1:0] take_onehot;
+  logic                            take;
+  place_t                          take_place;
+  logic   [Places-1:0]             free;
+  logic                            no_free;
+  logic   [Places-1:0]             take_onehot;
 
   for (genvar i = 0; i < Places; i++) begin : gen_free
     assign free[i] = state_q[i] == PlFree;
@@ -149,9 +149,9 @@ module promotion_dma
   assign abort_ready_o = 1'b1;
   logic [Places-1:0] kill;
   for (genvar i = 0; i < Places; i++) begin : gen_kill
-    assign kill[i] = (state_q[i] == PlWait || state_q[i] == PlOn || state_q[i] == PlFly) &&
-        (in_range(retire_i, desc_q[i].owner, desc_q[i].position) ||
-         (abort_valid_i && abort_slot_i == desc_q[i].slot));
+    assign kill[i] = (state_q[i] == PlWait || state_q[i] == PlOn || state_q[i] == PlFly) && (in_range(
+        retire_i, desc_q[i].owner, desc_q[i].position
+    ) || (abort_valid_i && abort_slot_i == desc_q[i].slot));
   end
 
   // ------------------------------------------------------------------------------------------------- choice of the next
@@ -162,7 +162,7 @@ module promotion_dma
   always_comb begin
     cycle_t key_i, key_j;
     for (int unsigned i = 0; i < Places; i++) begin
-      key_i = (desc_q[i].deadline == '0) ? '1 : desc_q[i].deadline;
+      key_i   = (desc_q[i].deadline == '0) ? '1 : desc_q[i].deadline;
       pick[i] = state_q[i] == PlWait && !fail_q[i];
       for (int unsigned j = 0; j < Places; j++) begin
         key_j = (desc_q[j].deadline == '0) ? '1 : desc_q[j].deadline;
@@ -200,13 +200,13 @@ module promotion_dma
       (it_planes_left_q == '0 && it_heads_left_q == '0 && it_layers_left_q == '0);
 
   profile_cfg_t it_profile;
-  assign it_profile = profiles_i[start ? desc_q[pick_place].profile : desc_q[it_place_q].profile];
+  assign it_profile = profiles_i[start?desc_q[pick_place].profile : desc_q[it_place_q].profile];
 
   // The first plane and head of the masks, and the ones that follow.
   logic restart_planes, restart_heads;
   plane_mask_t planes_from, plane_onehot;
   head_mask_t heads_from, head_onehot;
-  plane_t plane_next;
+  plane_t   plane_next;
   kv_head_t head_next;
   logic planes_none_unused, heads_none_unused;
   assign restart_planes = start || it_planes_left_q == '0;
@@ -267,7 +267,7 @@ module promotion_dma
   row_t it_row, row;
   word_t it_block;
   page_token_t it_token;
-  assign it_row = '{place: it_place_q, beats: layout_i.plane[it_plane_q].row_beats, last: it_last};
+  assign it_row   = '{place: it_place_q, beats: layout_i.plane[it_plane_q].row_beats, last: it_last};
   assign it_block = desc_q[it_place_q].word & ~(word_t'('1) << layout_i.block_bits);
   assign it_token = page_token_t'(desc_q[it_place_q].position) & ~(page_token_t'('1) << layout_i.page_log2);
 
@@ -320,8 +320,8 @@ module promotion_dma
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       rd_valid_q <= 1'b0;
-      second_q <= 1'b0;
-      flight_q <= '0;
+      second_q   <= 1'b0;
+      flight_q   <= '0;
     end else begin
       if (rd_load) rd_valid_q <= 1'b1;
       else if (rd_ready_i) rd_valid_q <= 1'b0;
@@ -363,9 +363,9 @@ module promotion_dma
       .count_o(order_count_unused)
   );
 
-  slot_beats_t got_q, got_d;       // beats of the head received
-  slot_beats_t layer_got_q;        // of its present layer
-  layers_t layers_done_q;          // its layers written
+  slot_beats_t got_q, got_d;  // beats of the head received
+  slot_beats_t layer_got_q;  // of its present layer
+  layers_t     layers_done_q;  // its layers written
   logic beat, write, layer_end, last_layer;
   profile_cfg_t head_profile;
 
@@ -469,7 +469,7 @@ module promotion_dma
   // Apart from the rest, which depends on it.
   logic [Places-1:0] kill_first;
   logic error_first;
-  assign kill_first = kill & ~fail_q;
+  assign kill_first  = kill & ~fail_q;
   assign error_first = beat && mem_i.error && !fail_q[head] && !kill[head];
   always_comb begin
     fail_d = fail_q | kill;
@@ -514,20 +514,20 @@ module promotion_dma
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q <= {Places{PlFree}};
-      fail_q <= '0;
+      fail_q  <= '0;
     end else begin
       state_q <= state_d;
-      fail_q <= fail_d;
+      fail_q  <= fail_d;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    status_q <= status_d;
-    issued_q <= issued_d;
+    status_q   <= status_d;
+    issued_q   <= issued_d;
     stall_ar_q <= stall_ar_d;
-    stall_r_q <= stall_r_d;
+    stall_r_q  <= stall_r_d;
     if (take) begin
-      desc_q[take_place] <= desc_i;
+      desc_q[take_place]  <= desc_i;
       start_q[take_place] <= now_i[31:0];
       count_q[take_place] <= '0;
       for (int unsigned j = 0; j < Places; j++) older_q[j][take_place] <= 1'b1;

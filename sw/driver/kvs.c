@@ -6,9 +6,9 @@
 #include "sw/driver/include/kvsink_regs.h"
 
 #define REG(member) ((uint32_t)offsetof(kvsink_regs_t, member))
-#define TRY(call)                         \
-  do {                                    \
-    const int try_result = (call);        \
+#define TRY(call)                                \
+  do {                                           \
+    const int try_result = (call);               \
     if (try_result != KVS_OK) return try_result; \
   } while (0)
 
@@ -17,20 +17,31 @@ static const uint32_t kDoneFlag = KVSINK_REGS__STATUS__DONE_AVAILABLE_bm;
 static const uint32_t kLogFlag = KVSINK_REGS__STATUS__LOG_AVAILABLE_bm;
 static const uint32_t kBusyFlag = KVSINK_REGS__STATUS__CMD_BUSY_bm;
 
-/* ---------------------------------------------------------------------------------------------------------------- text */
+/* ---------------------------------------------------------------------------------------------------------------- text
+ */
 
 const char* kvs_result_text(int result) {
   switch (result) {
-    case KVS_OK: return "ok";
-    case KVS_ERR_IO: return "register access answered with an error";
-    case KVS_ERR_ARGUMENT: return "bad argument";
-    case KVS_ERR_RANGE: return "value out of range";
-    case KVS_ERR_ID: return "no kvsink of this version here";
-    case KVS_ERR_POLLS: return "no answer in time";
-    case KVS_ERR_EMPTY: return "nothing to take";
-    case KVS_ERR_BUSY: return "too many commands under way";
-    case KVS_ERR_STATUS: return "the block refused or failed the command";
-    default: return "unknown result";
+    case KVS_OK:
+      return "ok";
+    case KVS_ERR_IO:
+      return "register access answered with an error";
+    case KVS_ERR_ARGUMENT:
+      return "bad argument";
+    case KVS_ERR_RANGE:
+      return "value out of range";
+    case KVS_ERR_ID:
+      return "no kvsink of this version here";
+    case KVS_ERR_POLLS:
+      return "no answer in time";
+    case KVS_ERR_EMPTY:
+      return "nothing to take";
+    case KVS_ERR_BUSY:
+      return "too many commands under way";
+    case KVS_ERR_STATUS:
+      return "the block refused or failed the command";
+    default:
+      return "unknown result";
   }
 }
 
@@ -68,20 +79,35 @@ const char* kvs_status_text(unsigned status) {
 
 const char* kvs_counter_name(kvs_counter counter) {
   static const char* const name[] = {
-      "cycles",           "table_beats",     "bulk_beats",      "promo_beats",     "table_bursts",    "bulk_bursts",
-      "promo_bursts",     "ar_stalls",       "r_idles",         "error_beats",     "sink_rows",       "sink_beats",
-      "bulk_rows",        "bulk_row_beats",  "error_rows",      "dropped_beats",   "requests",        "keep_refused",
-      "sink_stalls",      "bulk_stalls",     "sram_conflicts",  "granted",         "refused",         "resident",
-      "failed",           "left",            "evicted",         "deadline_missed", "merges",          "merges_weighted",
-      "merge_nans",       "merge_errors",    "score_beats",     "score_saturated", "score_discarded", "score_malformed",
-      "sink_timeouts",    "bulk_timeouts",   "stray_beats",     "slot_cycles",     "sink_mass",       "commands",
-      "completions",      "register_errors",
+      "cycles",          "table_beats",
+      "bulk_beats",      "promo_beats",
+      "table_bursts",    "bulk_bursts",
+      "promo_bursts",    "ar_stalls",
+      "r_idles",         "error_beats",
+      "sink_rows",       "sink_beats",
+      "bulk_rows",       "bulk_row_beats",
+      "error_rows",      "dropped_beats",
+      "requests",        "keep_refused",
+      "sink_stalls",     "bulk_stalls",
+      "sram_conflicts",  "granted",
+      "refused",         "resident",
+      "failed",          "left",
+      "evicted",         "deadline_missed",
+      "merges",          "merges_weighted",
+      "merge_nans",      "merge_errors",
+      "score_beats",     "score_saturated",
+      "score_discarded", "score_malformed",
+      "sink_timeouts",   "bulk_timeouts",
+      "stray_beats",     "slot_cycles",
+      "sink_mass",       "commands",
+      "completions",     "register_errors",
   };
   static_assert(sizeof name / sizeof name[0] == KVS_COUNTERS, "a name for each counter");
   return (unsigned)counter < KVS_COUNTERS ? name[counter] : "unknown counter";
 }
 
-/* ------------------------------------------------------------------------------------------------------------ registers */
+/* ------------------------------------------------------------------------------------------------------------
+ * registers */
 
 static int read_reg(kvs* k, uint32_t addr, uint32_t* value) {
   return k->io.read32(k->io.context, addr, value) == 0 ? KVS_OK : KVS_ERR_IO;
@@ -97,14 +123,14 @@ static int bad(kvs* k, int result, const char* field) {
 }
 
 /* Value in [low, high]. */
-#define CHECK_RANGE(k, value, low, high, name)                                                        \
-  do {                                                                                                \
-    const uint64_t check_value = (value);                                                             \
+#define CHECK_RANGE(k, value, low, high, name)                                                               \
+  do {                                                                                                       \
+    const uint64_t check_value = (value);                                                                    \
     if (check_value < (uint64_t)(low) || check_value > (uint64_t)(high)) return bad(k, KVS_ERR_RANGE, name); \
   } while (0)
 /* low <= value where low may be 0 and the type unsigned. */
-#define CHECK_MAX(k, value, high, name)                                      \
-  do {                                                                       \
+#define CHECK_MAX(k, value, high, name)                                           \
+  do {                                                                            \
     if ((uint64_t)(value) > (uint64_t)(high)) return bad(k, KVS_ERR_RANGE, name); \
   } while (0)
 
@@ -161,7 +187,8 @@ int kvs_probe(kvs* k, kvs_io io) {
   return KVS_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- layout */
+/* ---------------------------------------------------------------------------------------------------------------
+ * layout */
 
 static int check_plane(kvs* k, const kvs_plane* p) {
   CHECK_MAX(k, p->tensor, KVS_TENSORS - 1, "plane.tensor");
@@ -188,8 +215,9 @@ int kvs_set_layout(kvs* k, const kvs_layout* layout) {
     if (layout->plane[i].valid) TRY(check_plane(k, &layout->plane[i]));
   }
 
-  TRY(write_reg(k, REG(page),
-                layout->page_log2 << KVSINK_REGS__PAGE__PAGE_LOG2_bp | layout->block_bits << KVSINK_REGS__PAGE__BLOCK_BITS_bp));
+  TRY(write_reg(
+      k, REG(page),
+      layout->page_log2 << KVSINK_REGS__PAGE__PAGE_LOG2_bp | layout->block_bits << KVSINK_REGS__PAGE__BLOCK_BITS_bp));
   TRY(write_reg(k, REG(model_layers), layout->layers));
   for (unsigned i = 0; i < KVS_STRIDE_SETS; i++) {
     const uint32_t at = REG(stride) + i * (uint32_t)sizeof(kvsink_regs__stridex_t);
@@ -240,7 +268,8 @@ uint32_t kvs_slot_beats(const kvs* k, const kvs_profile* profile) {
   return profile->layer_count * heads * head_beats;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- policy */
+/* ---------------------------------------------------------------------------------------------------------------
+ * policy */
 
 uint32_t kvs_score(double value) {
   const double scaled = value * (double)KVS_SCORE_ONE + 0.5;
@@ -342,7 +371,8 @@ int kvs_set_policy(kvs* k, const kvs_policy* policy) {
   return KVS_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- commands */
+/* -------------------------------------------------------------------------------------------------------------
+ * commands */
 
 int kvs_submit(kvs* k, const kvs_command* command, uint16_t* tag) {
   if (k == NULL || command == NULL) return KVS_ERR_ARGUMENT;
@@ -440,10 +470,10 @@ static int run(kvs* k, const kvs_command* command, kvs_done* done) {
   return own.status == KVS_ST_OK ? KVS_OK : KVS_ERR_STATUS;
 }
 
-#define CHECK_OWNER(k, owner)                                   \
-  do {                                                          \
-    if ((k) == NULL) return KVS_ERR_ARGUMENT;                   \
-    CHECK_MAX(k, owner, (k)->caps.owners - 1, "owner");         \
+#define CHECK_OWNER(k, owner)                           \
+  do {                                                  \
+    if ((k) == NULL) return KVS_ERR_ARGUMENT;           \
+    CHECK_MAX(k, owner, (k)->caps.owners - 1, "owner"); \
   } while (0)
 
 static int check_positions(kvs* k, uint32_t first, uint32_t count) {
@@ -571,9 +601,8 @@ int kvs_retire_all(kvs* k, kvs_done* done) {
 
 int kvs_step_end(kvs* k, uint16_t owner, bool prefill, bool without_scores, kvs_done* done) {
   CHECK_OWNER(k, owner);
-  const kvs_command c = {.opcode = KVS_OP_STEP_END,
-                         .flags = (uint8_t)((prefill ? 1u : 0u) | (without_scores ? 2u : 0u)),
-                         .owner = owner};
+  const kvs_command c = {
+      .opcode = KVS_OP_STEP_END, .flags = (uint8_t)((prefill ? 1u : 0u) | (without_scores ? 2u : 0u)), .owner = owner};
   return run(k, &c, done);
 }
 
@@ -602,7 +631,8 @@ int kvs_wait_all_promotions(kvs* k, kvs_done* done) {
   return run(k, &c, done);
 }
 
-/* --------------------------------------------------------------------------------------------------------- log, counters */
+/* --------------------------------------------------------------------------------------------------------- log,
+ * counters */
 
 int kvs_take_record(kvs* k, kvs_record* record) {
   if (k == NULL || record == NULL) return KVS_ERR_ARGUMENT;

@@ -17,9 +17,9 @@ module promotion_dma_tb
     input logic [ 7:0] cfg_addr_i,
     input logic [63:0] cfg_data_i,
 
-    input logic                      base_we_i,
-    input logic [$clog2(Layers)+1:0] base_waddr_i,
-    input addr_t                     base_wdata_i,
+    input logic                       base_we_i,
+    input logic  [$clog2(Layers)+1:0] base_waddr_i,
+    input addr_t                      base_wdata_i,
 
     input  logic       desc_valid_i,
     output logic       desc_ready_o,
@@ -31,14 +31,14 @@ module promotion_dma_tb
     input  sram_addr_t desc_sram_base_i,
     input  cycle_t     desc_deadline_i,
 
-    input logic   abort_valid_i,
-    output logic  abort_ready_o,
-    input slot_t  abort_slot_i,
-    input logic   retire_valid_i,
-    input logic   retire_all_i,
-    input owner_t retire_owner_i,
-    input pos_t   retire_first_i,
-    input pos_t   retire_last_i,
+    input  logic   abort_valid_i,
+    output logic   abort_ready_o,
+    input  slot_t  abort_slot_i,
+    input  logic   retire_valid_i,
+    input  logic   retire_all_i,
+    input  owner_t retire_owner_i,
+    input  pos_t   retire_first_i,
+    input  pos_t   retire_last_i,
 
     output logic     rd_valid_o,
     input  logic     rd_ready_i,
@@ -53,21 +53,21 @@ module promotion_dma_tb
     output sram_addr_t wr_addr_o,
     output beat_t      wr_data_o,
 
-    output logic        progress_valid_o,
-    input  logic        progress_ready_i,
-    output slot_t       progress_slot_o,
-    output layers_t     progress_watermark_o,
-    output logic        end_valid_o,
-    input  logic        end_ready_i,
-    output slot_t       end_slot_o,
-    output logic [ 7:0] end_status_o,
-    output logic [31:0] end_bytes_o,
-    output logic [31:0] end_cycles_o,
-    output logic [31:0] end_stall_ar_o,
-    output logic [31:0] end_stall_r_o,
+    output logic           progress_valid_o,
+    input  logic           progress_ready_i,
+    output slot_t          progress_slot_o,
+    output layers_t        progress_watermark_o,
+    output logic           end_valid_o,
+    input  logic           end_ready_i,
+    output slot_t          end_slot_o,
+    output logic    [ 7:0] end_status_o,
+    output logic    [31:0] end_bytes_o,
+    output logic    [31:0] end_cycles_o,
+    output logic    [31:0] end_stall_ar_o,
+    output logic    [31:0] end_stall_r_o,
 
-    output logic [31:0] row_reads_o,
-    output cycle_t      now_o
+    output logic   [31:0] row_reads_o,
+    output cycle_t        now_o
 );
 
   layout_cfg_t layout_q;
@@ -144,7 +144,7 @@ module promotion_dma_tb
       };
   rd_req_t rd;
   assign rd_addr_o = rd.addr;
-  assign rd_len_o = rd.len;
+  assign rd_len_o  = rd.len;
   rd_rsp_t mem;
   assign mem = '{data: mem_data_i, last: mem_last_i, error: mem_error_i};
   sram_write_t wr;

@@ -292,7 +292,8 @@ TEST_CASE("after reset the registers hold the defaults of the design, and the bl
   CHECK_FALSE(d.irq_o);
 }
 
-TEST_CASE("a value in range reaches the block; one out of range is refused, changes nothing and leaves a trace", "[csr]") {
+TEST_CASE("a value in range reaches the block; one out of range is refused, changes nothing and leaves a trace",
+          "[csr]") {
   struct Case {
     uint32_t addr;
     std::vector<uint32_t> good, bad;
@@ -441,9 +442,9 @@ TEST_CASE("every counter counts its own event, exactly, and is read at one momen
     std::function<void(bool)> set;
   };
   std::vector<Input> inputs;
-  const unsigned mux[] = {KVS_COUNT_SINK_ROWS,    KVS_COUNT_SINK_BEATS,    KVS_COUNT_BULK_ROWS, KVS_COUNT_BULK_ROW_BEATS,
-                          KVS_COUNT_ERROR_ROWS,   KVS_COUNT_DROPPED_BEATS, KVS_COUNT_REQUESTS,  KVS_COUNT_KEEP_REFUSED,
-                          KVS_COUNT_SINK_STALLS,  KVS_COUNT_BULK_STALLS};  // first field is the highest bit
+  const unsigned mux[] = {KVS_COUNT_SINK_ROWS,   KVS_COUNT_SINK_BEATS,    KVS_COUNT_BULK_ROWS, KVS_COUNT_BULK_ROW_BEATS,
+                          KVS_COUNT_ERROR_ROWS,  KVS_COUNT_DROPPED_BEATS, KVS_COUNT_REQUESTS,  KVS_COUNT_KEEP_REFUSED,
+                          KVS_COUNT_SINK_STALLS, KVS_COUNT_BULK_STALLS};  // first field is the highest bit
   for (unsigned i = 0; i < 10; i++) {
     inputs.push_back({mux[i], [&d, i](bool v) { d.mux_count_i = v ? 1u << (9 - i) : 0; }});
   }

@@ -184,7 +184,8 @@ class Bench {
                                (token >> c.share_log2) * s.token + c.offset;
           for (unsigned b = 0; b < c.row_beats; b++) {
             out.push_back({row + uint64_t{b} * kBeatBytes,
-                           d.sram_base + l * layer_beats + rank * head_beats + plane_beat + b, p.layer_first + l, b == 0});
+                           d.sram_base + l * layer_beats + rank * head_beats + plane_beat + b, p.layer_first + l,
+                           b == 0});
           }
           plane_beat += c.row_beats;
         }
@@ -196,7 +197,9 @@ class Bench {
 
   void push(const Descriptor& d) { to_send_.push_back(d); }
   void abort_next(unsigned slot) { abort_ = slot; }
-  void retire_next(bool all, unsigned owner, unsigned first, unsigned last) { retire_ = {true, all, owner, first, last}; }
+  void retire_next(bool all, unsigned owner, unsigned first, unsigned last) {
+    retire_ = {true, all, owner, first, last};
+  }
 
   /// One cycle; checks everything that can be checked in it.
   void step() {
@@ -270,8 +273,7 @@ class Bench {
     }
     if (retire_.valid) {
       auto hit = [&](const Descriptor& d) {
-        return retire_.all ||
-               (d.owner == retire_.owner && retire_.first <= d.position && d.position <= retire_.last);
+        return retire_.all || (d.owner == retire_.owner && retire_.first <= d.position && d.position <= retire_.last);
       };
       for (Live& l : live_) {
         if (hit(l.d)) kill(l);
@@ -380,7 +382,8 @@ class Bench {
     REQUIRE(owner != nullptr);
     // In the cycle of the kill a read may still appear; one cycle later none.
     CHECK_FALSE(owner->must_end != 0);
-    for (unsigned i = 0; i < len; i++) CHECK(owner->beats[owner->requested + i].addr == addr + uint64_t{i} * kBeatBytes);
+    for (unsigned i = 0; i < len; i++)
+      CHECK(owner->beats[owner->requested + i].addr == addr + uint64_t{i} * kBeatBytes);
     for (unsigned i = 1; i < len; i++) CHECK_FALSE(owner->beats[owner->requested + i].row_start);
     for (unsigned i = 0; i < len; i++) in_flight_.push_back(owner->order);
     owner->requested += len;
@@ -441,8 +444,13 @@ class Bench {
   }
 
   void on_end() {
-    End e{model_->end_slot_o,     model_->end_status_o,   model_->end_bytes_o, model_->end_cycles_o,
-          model_->end_stall_ar_o, model_->end_stall_r_o, cycle_};
+    End e{model_->end_slot_o,
+          model_->end_status_o,
+          model_->end_bytes_o,
+          model_->end_cycles_o,
+          model_->end_stall_ar_o,
+          model_->end_stall_r_o,
+          cycle_};
     ends.push_back(e);
     INFO("cycle " << cycle_ << " end of slot " << e.slot << " status " << e.status);
     auto it = std::find_if(live_.begin(), live_.end(), [&](const Live& x) { return x.d.slot == e.slot; });
@@ -583,7 +591,8 @@ void run_layout(const Layout& layout, unsigned planes_used, bool aligned, uint64
 
 }  // namespace
 
-TEST_CASE("every row of a token lands at its place in the slot, byte for byte, in all layouts and with stalls", "[dma]") {
+TEST_CASE("every row of a token lands at its place in the slot, byte for byte, in all layouts and with stalls",
+          "[dma]") {
   const uint64_t seed = kvsink::test_seed();
   const unsigned long_row = std::min(kRowBeatsMax, 8u);
   for (unsigned page_log2 = 4; page_log2 <= 7; page_log2++) {
@@ -671,9 +680,15 @@ TEST_CASE("retire stops every descriptor of the owner and range in its cycle, wa
     b.stalls = {20, 20, 20, 20, 0};
     for (unsigned i = 0; i < when; i++) b.step();
     switch (when % 3) {
-      case 0: b.retire_next(true, 0, 0, 0); break;
-      case 1: b.retire_next(false, 1, ds[1].position, ds[5].position); break;
-      default: b.retire_next(false, 0, ds[2].position, ds[2].position); break;
+      case 0:
+        b.retire_next(true, 0, 0, 0);
+        break;
+      case 1:
+        b.retire_next(false, 1, ds[1].position, ds[5].position);
+        break;
+      default:
+        b.retire_next(false, 0, ds[2].position, ds[2].position);
+        break;
     }
     b.step();
     b.drain();
@@ -763,8 +778,9 @@ TEST_CASE("random descriptors, aborts, retires and bus errors keep every rule", 
   for (unsigned round = 0; round < 24; round++) {
     Bench b(base_seed * 1009 + round);
     const unsigned kind = b.pick(3);
-    b.set_layout(kind == 0 ? nhd(4 + b.pick(4), 1 + b.pick(kRowBeatsMax), kHeads)
-                           : (kind == 1 ? hnd_fused(4 + b.pick(4), 1 + b.pick(4), kHeads) : scaled(4 + b.pick(4), kHeads)));
+    b.set_layout(kind == 0
+                     ? nhd(4 + b.pick(4), 1 + b.pick(kRowBeatsMax), kHeads)
+                     : (kind == 1 ? hnd_fused(4 + b.pick(4), 1 + b.pick(4), kHeads) : scaled(4 + b.pick(4), kHeads)));
     random_bases(b, b.pick(2) == 0);
     for (unsigned i = 0; i < kProfiles; i++) {
       Profile p = random_profile(b, kind == 1 ? 0x3 : 0x7, 3, 3);
@@ -798,7 +814,8 @@ TEST_CASE("random descriptors, aborts, retires and bus errors keep every rule", 
             if (b.pick(90) == 0) {
               const Descriptor& x = sent[b.pick(static_cast<unsigned>(sent.size()))];
               const unsigned span = b.pick(20);
-              b.retire_next(b.pick(5) == 0, x.owner, x.position - std::min(x.position, span), x.position + (x.position + span < kPositions ? span : 0));
+              b.retire_next(b.pick(5) == 0, x.owner, x.position - std::min(x.position, span),
+                            x.position + (x.position + span < kPositions ? span : 0));
             }
             b.step();
           }

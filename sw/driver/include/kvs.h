@@ -2,15 +2,15 @@
 /*
  * kvs: driver of kvsink. C11, and C++ may include it.
  *
- * The driver reaches the block through two functions that the caller gives (struct kvs_io): over memory-mapped registers
- * (kvs_mmio), or over whatever a bench has. It allocates nothing, keeps its state in struct kvs, and is not thread safe:
- * one struct kvs belongs to one thread at a time.
+ * The driver reaches the block through two functions that the caller gives (struct kvs_io): over memory-mapped
+ * registers (kvs_mmio), or over whatever a bench has. It allocates nothing, keeps its state in struct kvs, and is not
+ * thread safe: one struct kvs belongs to one thread at a time.
  *
  * Every function returns KVS_OK or a negative error; when a value was out of range, kvs->field names it. The block is
  * never asked to do what its capability registers say it cannot.
  *
- * Commands are submitted in order and may complete in any order. The plain functions (kvs_promote, ...) submit and wait for
- * their own completion; completions of other commands met on the way are kept for kvs_take.
+ * Commands are submitted in order and may complete in any order. The plain functions (kvs_promote, ...) submit and wait
+ * for their own completion; completions of other commands met on the way are kept for kvs_take.
  *
  * Order: a row request accepted by the block after a command's completion was taken sees that command.
  */
@@ -25,7 +25,8 @@
 extern "C" {
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------ results */
+/* ------------------------------------------------------------------------------------------------------------ results
+ */
 
 typedef enum kvs_result {
   KVS_OK = 0,
@@ -73,7 +74,8 @@ typedef enum kvs_status {
 const char* kvs_result_text(int result);
 const char* kvs_status_text(unsigned status);
 
-/* ----------------------------------------------------------------------------------------------------------- back end */
+/* ----------------------------------------------------------------------------------------------------------- back end
+ */
 
 /* Accesses of one 32-bit register at byte address `addr`; they return 0, or anything else for a bus error. */
 typedef struct kvs_io {
@@ -85,7 +87,8 @@ typedef struct kvs_io {
 /* Back end for registers mapped at `base`. A bus error is then the machine's to report. */
 kvs_io kvs_mmio(volatile uint32_t* base);
 
-/* -------------------------------------------------------------------------------------------------------- capabilities */
+/* -------------------------------------------------------------------------------------------------------- capabilities
+ */
 
 /* Sizes of this instance, as its registers give them. */
 typedef struct kvs_caps {
@@ -102,7 +105,8 @@ typedef struct kvs_caps {
 #define KVS_TENSORS 4
 #define KVS_IN_FLIGHT 16 /* completions that the block holds for its command window */
 
-/* -------------------------------------------------------------------------------------------------------------- layout */
+/* -------------------------------------------------------------------------------------------------------------- layout
+ */
 
 /* Address of a row: base[layer][tensor] + block*stride.block + head*stride.head + (token >> share_log2)*stride.token
  * + offset. All in bytes, all multiples of a beat (bus_bits / 8). */
@@ -129,7 +133,8 @@ typedef struct kvs_layout {
   kvs_plane plane[KVS_PLANES];
 } kvs_layout;
 
-/* -------------------------------------------------------------------------------------------------------------- policy */
+/* -------------------------------------------------------------------------------------------------------------- policy
+ */
 
 /* Scores: unsigned fixed point with 14 fraction bits; 1.0 is an even spread of attention. */
 #define KVS_SCORE_ONE 0x4000u
@@ -151,7 +156,8 @@ typedef struct kvs_policy {
   uint32_t head_mask[4]; /* query heads that the scorer counts */
 } kvs_policy;
 
-/* ------------------------------------------------------------------------------------------------------------ commands */
+/* ------------------------------------------------------------------------------------------------------------ commands
+ */
 
 #define KVS_DWELL_PINNED 0xffffu
 #define KVS_DWELL_BEST_EFFORT 0u
@@ -184,10 +190,10 @@ typedef struct kvs_command {
 
 typedef struct kvs_done {
   uint8_t opcode;
-  uint8_t status;  /* kvs_status */
+  uint8_t status; /* kvs_status */
   uint16_t tag;
-  uint32_t value0; /* promote: slot; let_go, abort, retire: tokens concerned; step_end: promoted [15:0], evicted [31:16];
-                      wait_promotions: promotions ended since the last wait */
+  uint32_t value0; /* promote: slot; let_go, abort, retire: tokens concerned; step_end: promoted [15:0], evicted
+                      [31:16]; wait_promotions: promotions ended since the last wait */
   uint64_t value1; /* promote: tag entry */
   uint32_t cycles; /* from acceptance to completion */
 } kvs_done;
@@ -222,7 +228,8 @@ typedef struct kvs_promotion {
   uint8_t tier;
 } kvs_promotion;
 
-/* -------------------------------------------------------------------------------------------------------- log, counters */
+/* -------------------------------------------------------------------------------------------------------- log,
+ * counters */
 
 typedef struct kvs_record {
   uint32_t sequence;
@@ -303,7 +310,8 @@ typedef enum kvs_counter {
 #define KVS_BAD_SCORE_SATURATED 0x100u
 #define KVS_BAD_SCORE_MALFORMED 0x200u
 
-/* -------------------------------------------------------------------------------------------------------------- the block */
+/* -------------------------------------------------------------------------------------------------------------- the
+ * block */
 
 typedef struct kvs {
   kvs_io io;

@@ -490,8 +490,9 @@ int kvs_set_owner(kvs* k, uint16_t owner, const kvs_owner* context, kvs_done* do
   CHECK_MAX(k, context->length, k->caps.positions, "length");
   CHECK_MAX(k, context->committed, context->length, "committed");
   CHECK_MAX(k, context->profile, k->caps.profiles - 1, "profile");
-  CHECK_MAX(k, context->slot_max, k->caps.slots, "slot_max");
-  CHECK_MAX(k, context->slot_min, context->slot_max, "slot_min");
+  const uint32_t slot_max = context->slot_max == KVS_NO_MAXIMUM ? k->caps.slots : context->slot_max;
+  CHECK_MAX(k, slot_max, k->caps.slots, "slot_max");
+  CHECK_MAX(k, context->slot_min, slot_max, "slot_min");
   if (context->has_prefix) {
     CHECK_MAX(k, context->prefix_owner, k->caps.owners - 1, "prefix_owner");
     CHECK_MAX(k, context->prefix_length, k->caps.positions, "prefix_length");
@@ -505,7 +506,7 @@ int kvs_set_owner(kvs* k, uint16_t owner, const kvs_owner* context, kvs_done* do
       .owner = owner,
       .arg = {context->table_base,
               context->has_prefix ? (uint64_t)context->prefix_owner << 32 | context->prefix_length : 0,
-              (uint64_t)context->tenant | (uint64_t)context->slot_min << 16 | (uint64_t)context->slot_max << 32 |
+              (uint64_t)context->tenant | (uint64_t)context->slot_min << 16 | (uint64_t)slot_max << 32 |
                   (uint64_t)context->profile << 48}};
   return run(k, &c, done);
 }

@@ -426,6 +426,10 @@ TEST_CASE("each command carries its fields where the block looks for them", "[dr
   const kvs_owner o = {7, true, UINT64_C(0x123456789abc), 1000, 900, true, 5, 96, 3, 2, 40};
   check(kvs_set_owner(&r.k, 9, &o, &done),
         {0x0701, 1000, 900, 9, 0x56789abc, 0x1234, 96, 5, 7 | 2 << 16, 40 | 3 << 16});
+  kvs_owner all = o;
+  all.slot_max = KVS_NO_MAXIMUM;
+  check(kvs_set_owner(&r.k, 9, &all, &done),
+        {0x0701, 1000, 900, 9, 0x56789abc, 0x1234, 96, 5, 7 | 2 << 16, 256 | 3 << 16});
   check(kvs_reset_owner(&r.k, 9, &done), {0x0001, 0, 0, 9});
   check(kvs_set_length(&r.k, 9, 1100, 1050, &done), {0x0002, 1100, 1050, 9});
   const kvs_profile p = {4, 60, UINT64_C(0x8000000000000001), 0x41, 16, 32, 0x1000};

@@ -161,6 +161,7 @@ typedef struct kvs_policy {
 
 #define KVS_DWELL_PINNED 0xffffu
 #define KVS_DWELL_BEST_EFFORT 0u
+#define KVS_NO_MAXIMUM 0xffffu /* slot_max: as many slots as the instance has */
 
 typedef enum kvs_opcode {
   KVS_OP_SET_OWNER = 0x01,

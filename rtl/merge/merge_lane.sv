@@ -219,30 +219,31 @@ module merge_lane
   localparam int unsigned DownW = $clog2(KeptW + 1);
   typedef logic signed [ExpW+1:0] wide_t;
 
-  wide_t biased, least_down;
+  wide_t biased, bias_less;
   logic [4:0] narrow;  // places that the format's significand is shorter than fp32's
 
-  // Right shift: the format's own, and to the exponent 1 for denormals.
-  function automatic logic [DownW-1:0] places(input wide_t exponent_field, input logic [4:0] extra);
+  // Right shift: the format's own, and for exponents below `least` (denormals) as much more as they are below. One
+  // addition behind that of the exponent.
+  function automatic logic [DownW-1:0] places(input wide_t exponent_field, input wide_t least, input logic [4:0] extra);
     wide_t n;
-    n = (exponent_field < wide_t'(1)) ? wide_t'(1) - exponent_field : '0;
-    n = n + wide_t'({1'b0, extra});
+    n = wide_t'({1'b0, extra}) + least - exponent_field;
+    if (exponent_field >= least) n = wide_t'({1'b0, extra});
     return (n > wide_t'(KeptW)) ? DownW'(KeptW) : n[DownW-1:0];
   endfunction
 
   always_comb begin
     narrow = 5'd0;
-    least_down = '0;
+    bias_less = '0;
     unique case (fmt5_i)
       FmtFp16: begin
         narrow = 5'd13;
-        least_down = wide_t'(112);
+        bias_less = wide_t'(112);
       end
       FmtBf16: narrow = 5'd16;
       default: ;
     endcase
   end
-  assign biased = wide_t'(acc_q5.frame) - wide_t'(sum_exponent_i) + wide_t'({1'b0, half_i}) - least_down;
+  assign biased = wide_t'(acc_q5.frame) - wide_t'(sum_exponent_i) + wide_t'({1'b0, half_i}) - bias_less;
 
   logic [FinalProductW-1:0] product_q6;
   logic sticky_q6, sign_q6, nan_q6, zero_q6;
@@ -259,8 +260,8 @@ module merge_lane
     inf_q6 <= none_i ? 2'b00 : acc_q5.infs;
     nan_q6 <= nan_i;
     biased_q6 <= biased;
-    down_top_q6 <= places(biased, narrow);
-    down_low_q6 <= places(biased - wide_t'(1), narrow);
+    down_top_q6 <= places(biased, wide_t'(1), narrow);
+    down_low_q6 <= places(biased, wide_t'(2), narrow);
     fmt_q6 <= fmt5_i;
   end
 

@@ -10,12 +10,13 @@
 //   Order     Table reads first, but after TableRun of them in a row one of a waiting other client. Promotion goes when
 //             bulk is idle (asks for nothing and has nothing outstanding), and otherwise on credit: before bulk while the
 //             credit is not negative, not at all while it is. A promotion beat granted while bulk is not idle costs
-//             1 - share, and each cycle without a promotion beat on R pays share towards a debt (save an idle one in
-//             which bulk waits for AR). So promotion is sure of share of the cycles, and takes no more of them from bulk.
+//             1 - share; a beat granted to another, or a cycle in which R is idle and bulk does not wait for AR, pays
+//             share, as long as there is a debt, and 4 beats beyond while promotion asks. So promotion is sure of share
+//             of the beats, and takes no more of them from bulk.
 //             share = promo_floor / 32; promo_floor 0 means 1 / 256, so that promotion never waits for ever.
-//   Bounds    While the memory takes addresses: bulk waits for promotion for one burst and share / (1 - share) beats at
-//             most; promotion waits for 256 * (1 - share) / share cycles at most; either waits for TableRun table reads
-//             in between.
+//   Bounds    While the memory takes addresses: bulk waits for promotion for one burst and (4 + 256 * share) / (1 - share)
+//             beats at most (with its own bursts of n beats: n for 256); promotion waits for 256 * (1 - share) / share
+//             beats at most; either waits for TableRun table reads in between.
 //   Fence     After a pulse of fence_i, fence_busy_o is high from the next cycle until each read that was taken up to and
 //             in the cycle of the pulse has shown its last beat to its client. A later pulse extends it.
 // Latency: a read taken in cycle t is on AR in t+1 when the bus is free; a beat on R in cycle t is at its client in t+1.
@@ -85,6 +86,7 @@ module axi_read_port
   localparam int unsigned CreditW = 17;
   typedef logic signed [CreditW-1:0] credit_t;
   localparam logic [ShareW-1:0] ShareLeast = ShareW'(1);
+  localparam credit_t CreditMost = credit_t'(4 << ShareW);  // 4 beats, for the cycles between two short bursts
 
   if (MaxReads < 1 || MaxReads > 65535) begin : gen_bad_reads
     $error("axi_read_port: MaxReads %0d is not in 1..65535", MaxReads);
@@ -133,18 +135,20 @@ module axi_read_port
 
   // ------------------------------------------------------------------------------------------- credit of the promotion
   logic [ShareW-1:0] share;
-  logic [8:0] beats;
-  logic pays;
+  logic [8:0] beats, paid_beats;
+  credit_t gain, price;
   assign share = (cfg_i.promo_floor == '0) ? ShareLeast : {cfg_i.promo_floor, 3'b0};
-  assign beats = 9'(promo_req_i.len) + 9'd1;
-  assign pays  = beat != '0 ? !beat[Promo] : !asks[Bulk];
+  assign beats = 9'(chosen.len) + 9'd1;
 
   always_comb begin
+    paid_beats = '0;
+    if (take && !grant[Promo]) paid_beats = beats;
+    else if (beat == '0 && !asks[Bulk]) paid_beats = 9'd1;
+    gain = credit_t'({1'b0, paid_beats}) * credit_t'({1'b0, share});
+    price = (credit_t'({1'b0, beats}) <<< ShareW) - credit_t'({1'b0, beats}) * credit_t'({1'b0, share});
     credit_d = credit_q;
-    if (in_debt && pays) credit_d = credit_d + credit_t'({1'b0, share});
-    if (take && grant[Promo] && !bulk_idle) begin
-      credit_d = credit_d - (credit_t'({1'b0, beats}) <<< ShareW) + credit_t'({1'b0, beats}) * credit_t'({1'b0, share});
-    end
+    if (take && grant[Promo]) credit_d = bulk_idle ? credit_q : credit_q - price;
+    else if (in_debt || (asks[Promo] && credit_q < CreditMost)) credit_d = credit_q + gain;
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) credit_q <= '0;

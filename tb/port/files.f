@@ -1,0 +1,1 @@
+tb/port/axi_read_port_tb.sv

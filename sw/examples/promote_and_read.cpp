@@ -23,7 +23,8 @@ int main() {
   cache.write_table([&](uint64_t addr, std::span<const uint8_t> bytes) { bench->memory().write(addr, bytes); });
 
   kvs k;
-  const kvs_io io = {bench.get(), [](void* b, uint32_t a, uint32_t* v) -> int { return static_cast<Bench*>(b)->read32(a, *v); },
+  const kvs_io io = {bench.get(),
+                     [](void* b, uint32_t a, uint32_t* v) -> int { return static_cast<Bench*>(b)->read32(a, *v); },
                      [](void* b, uint32_t a, uint32_t v) -> int { return static_cast<Bench*>(b)->write32(a, v); }};
   const auto must = [&](int result, const char* what) {
     if (result != KVS_OK) std::printf("%s: %s %s\n", what, kvs_result_text(result), k.field);
@@ -41,7 +42,8 @@ int main() {
   const kvs_promotion sink = {.position = 3, .dwell = KVS_DWELL_PINNED};
   kvs_done done;
   if (!must(kvs_set_profile(&k, 0, &all, &done), "profile") || !must(kvs_set_owner(&k, 0, &owner, &done), "owner") ||
-      !must(kvs_promote(&k, &sink, &done), "promote")) return 1;
+      !must(kvs_promote(&k, &sink, &done), "promote"))
+    return 1;
   std::printf("token 3 is granted slot %u\n", done.value0);
   if (!must(kvs_wait_promotions(&k, 0, &done), "wait")) return 1;
   std::printf("in SRAM after %u cycles\n", done.cycles);
@@ -49,7 +51,8 @@ int main() {
   unsigned open = 2;  // streams that have not closed the request
   bench->on_row_beat = [&](Path path, const RowBeat& beat) {
     open -= beat.is_end;
-    if (!beat.is_end && beat.last) std::printf("token %u from %s\n", beat.position, path == Path::kSink ? "SRAM" : "HBM");
+    if (!beat.is_end && beat.last)
+      std::printf("token %u from %s\n", beat.position, path == Path::kSink ? "SRAM" : "HBM");
   };
   bench->requests.push({.id = 1, .layer = 5, .head = 2, .planes = 1, .first = 1, .count = 4});
   return bench->run_until([&] { return open == 0; }, 10000) ? 0 : 1;

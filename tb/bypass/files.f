@@ -1,0 +1,1 @@
+tb/bypass/bypass_tb.sv

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "Vkvsink_large.h"
+#include "Vkvsink_large___024root.h"
 
 #include "tb/system/dut_impl.hpp"
 

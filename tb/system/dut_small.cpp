@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "Vkvsink_small.h"
+#include "Vkvsink_small___024root.h"
 
 #include "tb/system/dut_impl.hpp"
 

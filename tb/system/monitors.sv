@@ -3,7 +3,7 @@
 // nothing. Kinds and fields are those of ProbeKind.
 
 package probe_pkg;
-  import "DPI-C" function void kvs_probe(
+  import "DPI-C" function void kvsink_monitor(
     input int kind,
     input longint unsigned f0,
     input longint unsigned f1,
@@ -52,24 +52,24 @@ module tag_monitor
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
       if (retire_i.valid) begin
-        probe_pkg::kvs_probe(probe_pkg::Retire, 64'(retire_i.all), 64'(retire_i.owner), 64'(retire_i.first),
+        probe_pkg::kvsink_monitor(probe_pkg::Retire, 64'(retire_i.all), 64'(retire_i.owner), 64'(retire_i.first),
                              64'(retire_i.last), 0, 0, 0, 0, 0, 0);
       end
       if (cmd_valid_i && cmd_ready_o) begin
-        probe_pkg::kvs_probe(probe_pkg::TagCommand, 64'(cmd_i.op), 64'(cmd_i.owner), 64'(cmd_i.granule),
+        probe_pkg::kvsink_monitor(probe_pkg::TagCommand, 64'(cmd_i.op), 64'(cmd_i.owner), 64'(cmd_i.granule),
                              64'(cmd_i.token), 64'(cmd_i.entry), 64'(cmd_i.slot), 64'(cmd_i.profile), 64'(cmd_i.word),
                              64'(cmd_i.watermark), 0);
       end
       if (ack_valid_o) begin
-        probe_pkg::kvs_probe(probe_pkg::TagAck, 64'(ack_o.status), 64'(ack_o.entry), 64'(ack_o.slot), 0, 0, 0, 0, 0, 0,
+        probe_pkg::kvsink_monitor(probe_pkg::TagAck, 64'(ack_o.status), 64'(ack_o.entry), 64'(ack_o.slot), 0, 0, 0, 0, 0, 0,
                              0);
       end
       if (lookup_valid_i) begin
-        probe_pkg::kvs_probe(probe_pkg::Lookup, 64'(lookup_i.owner), 64'(lookup_i.granule), 64'(lookup_i.word),
+        probe_pkg::kvsink_monitor(probe_pkg::Lookup, 64'(lookup_i.owner), 64'(lookup_i.granule), 64'(lookup_i.word),
                              64'(lookup_i.layer), 64'(lookup_i.head), 64'(lookup_i.planes), 0, 0, 0, 0);
       end
       if (hit_valid_o) begin
-        probe_pkg::kvs_probe(probe_pkg::Hit, 64'(hit_o.hit), 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        probe_pkg::kvsink_monitor(probe_pkg::Hit, 64'(hit_o.hit), 0, 0, 0, 0, 0, 0, 0, 0, 0);
       end
     end
   end
@@ -112,39 +112,39 @@ module residency_monitor
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
       if (cmd_valid_i && cmd_ready_o) begin
-        probe_pkg::kvs_probe(probe_pkg::Command, cmd_i[63:0], cmd_i[127:64], cmd_i[191:128], cmd_i[255:192],
+        probe_pkg::kvsink_monitor(probe_pkg::Command, cmd_i[63:0], cmd_i[127:64], cmd_i[191:128], cmd_i[255:192],
                              cmd_i[319:256], 0, 0, 0, 0, 0);
       end
       if (walk_rsp_valid_i && walk_rsp_ready_o) begin
-        probe_pkg::kvs_probe(probe_pkg::WalkAnswer, 64'(walk_rsp_i.status), 64'(walk_rsp_i.owner), 64'(walk_rsp_i.word),
+        probe_pkg::kvsink_monitor(probe_pkg::WalkAnswer, 64'(walk_rsp_i.status), 64'(walk_rsp_i.owner), 64'(walk_rsp_i.word),
                              64'(walk_rsp_i.committed), 0, 0, 0, 0, 0, 0);
       end
       if (sc_valid_o && sc_ready_i) begin
-        probe_pkg::kvs_probe(probe_pkg::ScoreCommand, 64'(sc_o.op), 64'(sc_o.position), 64'(sc_o.mark), 64'(sc_o.count),
+        probe_pkg::kvsink_monitor(probe_pkg::ScoreCommand, 64'(sc_o.op), 64'(sc_o.position), 64'(sc_o.mark), 64'(sc_o.count),
                              64'(sc_o.threshold), 64'(sc_o.prefill), 0, 0, 0, 0);
       end
       if (rsp_valid_i && rsp_ready_o) begin
-        probe_pkg::kvs_probe(probe_pkg::ScoreAnswer, 64'(rsp_i.valid), 64'(rsp_i.position), 64'(rsp_i.score),
+        probe_pkg::kvsink_monitor(probe_pkg::ScoreAnswer, 64'(rsp_i.valid), 64'(rsp_i.position), 64'(rsp_i.score),
                              64'(rsp_i.last), 0, 0, 0, 0, 0, 0);
       end
       if (progress_valid_i && progress_ready_o) begin
-        probe_pkg::kvs_probe(probe_pkg::Progress, 64'(progress_i.slot), 64'(progress_i.watermark), 0, 0, 0, 0, 0, 0, 0,
+        probe_pkg::kvsink_monitor(probe_pkg::Progress, 64'(progress_i.slot), 64'(progress_i.watermark), 0, 0, 0, 0, 0, 0, 0,
                              0);
       end
       if (end_valid_i && end_ready_o) begin
-        probe_pkg::kvs_probe(probe_pkg::DmaEnd, 64'(end_i.slot), 64'(end_i.status), 64'(end_i.bytes), 0, 0, 0, 0, 0, 0,
+        probe_pkg::kvsink_monitor(probe_pkg::DmaEnd, 64'(end_i.slot), 64'(end_i.status), 64'(end_i.bytes), 0, 0, 0, 0, 0, 0,
                              0);
       end
       if (trace.valid) begin
-        probe_pkg::kvs_probe(probe_pkg::Trace, 64'(trace.kind), 64'(trace.slot), 64'(trace.data), 64'(log_room_i),
+        probe_pkg::kvsink_monitor(probe_pkg::Trace, 64'(trace.kind), 64'(trace.slot), 64'(trace.data), 64'(log_room_i),
                              64'(tag_free_entries_i), 0, 0, 0, 0, 0);
       end
       if (ev_valid_o && ev_ready_i) begin
-        probe_pkg::kvs_probe(probe_pkg::LogEvent, 64'(ev_o.kind), 64'(ev_o.cause), 64'(ev_o.owner), 64'(ev_o.position),
+        probe_pkg::kvsink_monitor(probe_pkg::LogEvent, 64'(ev_o.kind), 64'(ev_o.cause), 64'(ev_o.owner), 64'(ev_o.position),
                              64'(ev_o.word), 64'(ev_o.slot), 0, 0, 0, 0);
       end
       if (done_valid_o && done_ready_i) begin
-        probe_pkg::kvs_probe(probe_pkg::Done, done_o[63:0], done_o[127:64], done_o[191:128], 0, 0, 0, 0, 0, 0, 0);
+        probe_pkg::kvsink_monitor(probe_pkg::Done, done_o[63:0], done_o[127:64], done_o[191:128], 0, 0, 0, 0, 0, 0, 0);
       end
     end
   end

@@ -12,7 +12,7 @@ ProbeScope::~ProbeScope() { current = before_; }
 
 }  // namespace kvsink::tb
 
-extern "C" void kvs_probe(int kind, uint64_t f0, uint64_t f1, uint64_t f2, uint64_t f3, uint64_t f4, uint64_t f5,
+extern "C" void kvsink_monitor(int kind, uint64_t f0, uint64_t f1, uint64_t f2, uint64_t f3, uint64_t f4, uint64_t f5,
                           uint64_t f6, uint64_t f7, uint64_t f8, uint64_t f9) {
   using namespace kvsink::tb;
   if (current == nullptr) return;

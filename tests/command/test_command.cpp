@@ -290,6 +290,9 @@ TEST_CASE("info tells mass and bytes apart, as text and as JSON", "[command]") {
   CHECK(json["mass"]["top"][0]["position"] == 0);
   CHECK(json["mass"]["top"][0]["mass"].get<double>() > 10 * json["mass"]["top"][0]["bytes_share"].get<double>());
 
+  // Position 0 is read in each of the 128 steps, whose contexts have 129 to 256 tokens.
+  CHECK(json["mass"]["top"][0]["bytes_share"].get<double>() == Approx(128.0 / (128 * (129 + 256) / 2.0)));
+
   const Outcome piped = kvsink_run(folder, {"info", kTrace, "--json", "-"});
   CHECK(piped.status == 0);
   CHECK(nlohmann::json::parse(piped.out) == json);

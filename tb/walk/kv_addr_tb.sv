@@ -117,4 +117,8 @@ module kv_addr_tb
       .rd_ctx_o  (rd_ctx)
   );
 
+  logic unused;  // narrower in this configuration than the port
+  assign unused = ^{base_layer_i, layer_i, head_i, own_owner_i, own_rd_owner_i[0], own_rd_owner_i[1], own_rd_owner_i[2],
+                    rd_ctx};
+
 endmodule

@@ -148,4 +148,12 @@ module walker_tb
       .count_o   (count)
   );
 
+  logic unused;  // narrower in this configuration than the port
+  assign unused = ^{own_owner_i, own_length_i, own_committed_i, own_prefix_owner_i, own_prefix_len_i, retire_owner_i,
+                    retire_first_i, retire_last_i};
+  for (genvar c = 0; c < int'(Clients); c++) begin : gen_unused
+    logic unused_req;
+    assign unused_req = ^{req_owner_i[c], req_position_i[c]};
+  end
+
 endmodule

@@ -87,6 +87,7 @@ struct Rows {
     double sum = 0;
     for (double& x : s) sum += x = std::exp(x - largest);
     std::vector<float> a;
+    a.reserve(s.size());
     for (const double x : s) a.push_back(static_cast<float>(x / sum));
     return a;
   }

@@ -367,6 +367,7 @@ class Env {
     for (unsigned q = 0; q < 8; ++q) all_usable &= ((r.planes >> q) & 1) == 0 || usable(q);
 
     const std::map<Place, Resident>* hits = nullptr;
+    Request looked_up = r;  // whose lookup counts: that of the request followed
     if (!empty && status == Ok && !r.bulk_only && all_usable) {
       if (r.follow) {
         const auto k = std::find_if(kept.begin(), kept.end(), [&](const Kept& c) {
@@ -384,6 +385,7 @@ class Env {
           } else {
             snapshots.push_back(k->residents);
             hits = &snapshots.back();
+            looked_up = k->request;
             k->last_id = r.id;
             if (!r.keep) kept.erase(k);
           }
@@ -411,7 +413,7 @@ class Env {
             const unsigned eff = effective(r.owner, row.position);
             const auto word = word_of(eff, row.position);
             if (word) row.address = address(*word, r.layer, r.head, q, row.position);
-            row.sink = hits != nullptr && hit(*hits, eff, row.position, r);
+            row.sink = hits != nullptr && hit(*hits, eff, row.position, looked_up) && hit(*hits, eff, row.position, r);
             if (!row.sink) {
               if (!word) {
                 row.cause = Unmapped;
@@ -726,6 +728,7 @@ class Env {
     REQUIRE(at != p->rows.end());
     Row& row = at->second;
     REQUIRE_FALSE(row.done);
+    INFO(describe(p->request));
     if (!row.either) REQUIRE(row.sink == (stream == 0));
     if (beat[stream] == 0) {
       // Pages up on the sink stream, down on the bulk stream; then plane, then token.
@@ -748,7 +751,6 @@ class Env {
     if (!retired) {
       if (row.cause == Ok && stream == 1) failed[stream] |= fails(a);
       wrong |= failed[stream];
-      INFO(describe(p->request));
       INFO("cause " << row.cause << ", beat " << beat[stream] << ", read failed " << failed[stream]);
       REQUIRE(error == wrong);
     }

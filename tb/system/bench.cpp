@@ -106,6 +106,7 @@ int probe_rank(const ProbeEvent& event) {
     case ProbeKind::kTagCommand: return event.f[0] == 3 ? 2 : 5;
     case ProbeKind::kMuxLookup: return 3;
     case ProbeKind::kLookup:
+    case ProbeKind::kMuxNext:
     case ProbeKind::kHit: return 4;
     case ProbeKind::kTrace: return 7;
     case ProbeKind::kLogEvent:

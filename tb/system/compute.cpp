@@ -29,6 +29,12 @@ void PathRows::add(uint8_t plane, uint32_t position, std::span<const uint8_t> by
   (plane == 0 ? k_ : v_).push_back(std::move(entry));
 }
 
+std::vector<uint32_t> PathRows::positions() const {
+  std::vector<uint32_t> list;
+  for (const Entry& entry : k_) list.push_back(entry.position);
+  return list;
+}
+
 Partial PathRows::attend(std::span<const uint16_t> q, double scale) const {
   Partial partial{-std::numeric_limits<float>::infinity(), std::vector<float>(head_dim_, 0.0F)};
   if (k_.empty()) return partial;

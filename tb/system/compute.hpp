@@ -27,7 +27,8 @@ class PathRows {
   void add(uint8_t plane, uint32_t position, std::span<const uint8_t> bytes);
   /// The partial of a query (fp16 bits, head_dim of them). Positions with only one of K and V do not count.
   [[nodiscard]] Partial attend(std::span<const uint16_t> q, double scale) const;
-  [[nodiscard]] std::size_t tokens() const { return k_.size(); }
+  /// Positions whose K came.
+  [[nodiscard]] std::vector<uint32_t> positions() const;
 
  private:
   struct Entry {

@@ -29,7 +29,11 @@ class DutImpl final : public Dut {
   explicit DutImpl(uint64_t seed) : sim_(seed) {}
 
   void reset() override {
+    // Reset asserts asynchronously, so the model has to see it fall: the synchroniser's state is random until then.
+    sim_->rst_ni = 1;
+    sim_.settle();
     sim_->rst_ni = 0;
+    sim_.settle();
     for (int i = 0; i < 8; ++i) step();
     sim_->rst_ni = 1;
     for (int i = 0; i < 4; ++i) step();

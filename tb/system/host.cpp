@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sw/driver/include/kvs.h"
 
 namespace kvsink::tb {
@@ -119,7 +121,7 @@ Answer Host::set_owner(const Owner& owner) {
                           owner.prefix_length,
                           static_cast<uint16_t>(owner.profile),
                           owner.slot_min,
-                          owner.slot_max};
+                          std::min(owner.slot_max, impl_->driver.caps.slots)};
   kvs_done done{};
   return impl_->answer(kvs_set_owner(&impl_->driver, static_cast<uint16_t>(owner.number), &context, &done), done);
 }

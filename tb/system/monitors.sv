@@ -31,6 +31,8 @@ package probe_pkg;
   localparam int DmaEnd = 12;
   localparam int LogEvent = 13;
   localparam int Trace = 14;
+  localparam int MuxLookup = 15;
+  localparam int MuxNext = 16;
 endpackage
 
 module tag_monitor
@@ -150,5 +152,32 @@ module residency_monitor
   end
 endmodule
 
+module lookup_monitor
+  import kvsink_pkg::*;
+  import bypass_pkg::job_t;
+(
+    input logic clk_i,
+    input logic rst_ni,
+    input job_t job,
+    input logic lookup_valid_o,
+    input tag_next_req_t next_o,
+    input logic next_rsp_valid_i,
+    input tag_next_rsp_t next_rsp_i
+);
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      if (lookup_valid_o) begin
+        probe_pkg::kvsink_monitor(probe_pkg::MuxLookup, 64'(job.id), 0, 0, 0, 0, 0, 0, 0, 0, 0);
+      end
+      if (next_rsp_valid_i) begin
+        probe_pkg::kvsink_monitor(probe_pkg::MuxNext, 64'(job.id), 64'(next_o.owner), 64'(next_o.from), 64'(next_o.to),
+                                  64'(next_rsp_i.found), 64'(next_rsp_i.granule), 64'(job.layer), 64'(job.head),
+                                  64'(job.planes), 0);
+      end
+    end
+  end
+endmodule
+
 bind sink_tag_array tag_monitor u_monitor (.*);
 bind residency_ctrl residency_monitor u_monitor (.*);
+bind bypass_lookup lookup_monitor u_monitor (.*);

@@ -27,7 +27,8 @@ enum class ProbeKind : int {
   kDmaEnd,        // slot, status, bytes: taken by residency_ctrl
   kLogEvent,      // kind, cause, owner, position, word, slot: handed over by residency_ctrl
   kTrace,         // residency_pkg::trace_e, slot, data, free log records, free tag entries: an event is acted on
-  kMuxLookup,     // request id: the lookups that follow are for its list
+  kMuxLookup,     // request id: the lookup of this cycle is for its list
+  kMuxNext,       // request id, owner, from, to, found, granule, layer, head, planes: granules up to it are not looked up
 };
 
 struct ProbeEvent {

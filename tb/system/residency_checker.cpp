@@ -79,9 +79,9 @@ void ResidencyChecker::event(const ProbeEvent& e) {
     case ProbeKind::kTagAck: tag_ack(e); break;
     case ProbeKind::kMuxLookup:
       request_ = static_cast<uint8_t>(e.f[0]);
-      request_known_ = true;
       break;
     case ProbeKind::kLookup: lookup(e); break;
+    case ProbeKind::kMuxNext: passed_over(e); break;
     case ProbeKind::kHit: {
       if (hits_.empty()) break;
       const Expected expected = hits_.front();
@@ -235,9 +235,24 @@ void ResidencyChecker::lookup(const ProbeEvent& e) {
     if (!t.present || t.owner != owner || t.position / 16 != granule || t.word != e.f[2] || e.f[3] >= t.watermark) continue;
     if (!model_.profile(t.profile).covers(u32(e.f[3]), u32(e.f[4]), u32(e.f[5]))) continue;
     expected.hits |= 1U << (t.position % 16);
-    if (request_known_ && on_path_) on_path_(request_, t.position, Path::kSink);
+    if (request_ && on_path_) on_path_(*request_, t.position, Path::kSink);
   }
+  request_.reset();
   hits_.push_back(expected);
+}
+
+// Granules that the search of the tag array passed over get no lookup, so their tokens must not be resident.
+void ResidencyChecker::passed_over(const ProbeEvent& e) {
+  const uint64_t end = e.f[4] != 0 ? e.f[5] : e.f[3] + 1;
+  for (const Tag& t : tags_) {
+    const uint32_t granule = t.position / 16;
+    if (!t.present || t.owner != e.f[1] || granule < e.f[2] || granule >= end || e.f[6] >= t.watermark) continue;
+    if (!model_.profile(t.profile).covers(u32(e.f[6]), u32(e.f[7]), u32(e.f[8]))) continue;
+    differ("sink_tag_array", e.cycle,
+           fmt::format("the search from granule {} of owner {} passed over position {}, which is resident in layer {}",
+                       e.f[2], e.f[1], t.position, e.f[6]));
+    if (on_path_) on_path_(static_cast<uint8_t>(e.f[0]), t.position, Path::kSink);
+  }
 }
 
 void ResidencyChecker::done(const ProbeEvent& e) {

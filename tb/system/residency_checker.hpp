@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,7 @@ class ResidencyChecker {
   void trace(const ProbeEvent& e);
   void tag_ack(const ProbeEvent& e);
   void lookup(const ProbeEvent& e);
+  void passed_over(const ProbeEvent& e);
   void done(const ProbeEvent& e);
   void differ(const char* unit, uint64_t cycle, const std::string& what);
   void check(uint64_t cycle, const std::string& why);
@@ -78,8 +80,7 @@ class ResidencyChecker {
   std::deque<Expected> hits_;
   std::deque<model::ResidencyRecord> to_drain_;
   model::LogChain chain_;
-  uint8_t request_ = 0;
-  bool request_known_ = false;
+  std::optional<uint8_t> request_;  // whose lookup the one of this cycle is
   uint64_t checked_ = 0, wrong_ = 0, lookups_ = 0, repromoted_ = 0;
   uint32_t peak_slots_ = 0;
   std::vector<Placed> sinks_;

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// kvsink replay: a trace through the Verilated block; what was compared and counted, as text and as JSON.
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "sw/kvsink/commands.hpp"
+#include "tb/system/replay.hpp"
+
+namespace kvsink::command {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Latency (cycles) and bandwidth (beats a cycle) of a tier, from a file {"tiers": {NAME: {"latency", "bandwidth"}}}.
+Result<void> apply_tier(const ReplayOptions& options, tb::BenchOptions& bench) {
+  if (!options.tiers) {
+    if (options.home) return Error{fmt::format("--home: {}: no --tiers file says what that is", *options.home)};
+    return {};
+  }
+  std::ifstream file(*options.tiers);
+  const auto json = ordered_json::parse(file, nullptr, false);
+  if (json.is_discarded() || !json.is_object() || !json.contains("tiers") || !json["tiers"].is_object()) {
+    return Error{fmt::format("{}: not a file of tiers: {{\"tiers\": {{NAME: {{\"latency\", \"bandwidth\"}}}}}}",
+                             *options.tiers)};
+  }
+  if (!options.home) return {};
+  const auto& tiers = json["tiers"];
+  if (!tiers.contains(*options.home)) {
+    return Error{fmt::format("{}: there is no tier '{}'", *options.tiers, *options.home)};
+  }
+  const auto& tier = tiers[*options.home];
+  if (!tier.is_object() || !tier.contains("latency") || !tier["latency"].is_number_unsigned() ||
+      !tier.contains("bandwidth") || !tier["bandwidth"].is_number()) {
+    return Error{fmt::format("{}: tier '{}' needs latency (whole cycles) and bandwidth (beats a cycle)", *options.tiers,
+                             *options.home)};
+  }
+  const double bandwidth = tier["bandwidth"].get<double>();
+  const auto latency = tier["latency"].get<uint64_t>();
+  if (latency < 1 || latency > 100'000 || !(bandwidth > 0 && bandwidth <= 1)) {
+    return Error{fmt::format("{}: tier '{}': latency {} and bandwidth {}, the limits are 1..100000 and above 0 to 1",
+                             *options.tiers, *options.home, latency, bandwidth)};
+  }
+  bench.latency = static_cast<uint32_t>(latency);
+  bench.bandwidth = bandwidth;
+  return {};
+}
+
+tb::Policy policy_of(Policy policy) {
+  switch (policy) {
+    case Policy::kFill: return tb::Policy::kFill;
+    case Policy::kDynamic: return tb::Policy::kDynamic;
+    case Policy::kHbm: return tb::Policy::kHbm;
+    default: return tb::Policy::kSinks;
+  }
+}
+
+ordered_json to_json(const ReplayOptions& options, const tb::ReplayResult& r) {
+  const double moved = static_cast<double>(r.hbm_bulk + r.hbm_promotion + r.hbm_dropped + r.hbm_table + r.sram);
+  ordered_json json;
+  json["trace"] = options.trace;
+  json["config"] = name(options.config);
+  json["policy"] = name(options.policy);
+  json["seed"] = options.seed;
+  json["check"] = {{"rows_checked", r.rows.checked},     {"rows_wrong", r.rows.wrong},
+                   {"rows_missing", r.rows.missing},     {"rows_repeated", r.rows.repeated},
+                   {"rows_false_miss", r.rows.false_miss}, {"rows_false_hit", r.rows.false_hit},
+                   {"rows_misordered", r.rows.misordered}, {"events_checked", r.events_checked},
+                   {"events_wrong", r.events_wrong},     {"outputs_checked", r.outputs_checked},
+                   {"outputs_wrong", r.outputs_wrong},   {"max_error_ulp", r.max_error_ulp},
+                   {"max_abs_error", r.max_abs_error},   {"largest_v", r.largest_v},
+                   {"differences", r.differences.count()}};
+  json["bytes"] = {{"kv_needed", r.kv_needed},
+                   {"hbm_bulk", r.hbm_bulk},
+                   {"hbm_promotion", r.hbm_promotion},
+                   {"hbm_dropped", r.hbm_dropped},
+                   {"hbm_table", r.hbm_table},
+                   {"sram", r.sram},
+                   {"per_token", r.outputs.N == 0 ? 0.0 : moved / r.outputs.N},
+                   {"amplification", r.kv_needed == 0 ? 0.0 : moved / static_cast<double>(r.kv_needed)},
+                   {"repromoted_rows", r.repromoted_rows}};
+  json["rows"] = {{"sram", r.rows.sink}, {"hbm", r.rows.bulk}};
+  json["sinks"] = ordered_json::array();
+  for (const auto& sink : r.sinks) json["sinks"].push_back({{"position", sink.position}, {"score", sink.score}});
+  json["mass"] = {{"sram_fraction", r.sram_mass}};
+  json["cycles"] = {{"total", r.cycles_total}, {"prefill", r.cycles_prefill}, {"decode", r.cycles_decode}};
+  json["bus"] = {{"beats", r.bus_beats}, {"decode_utilisation", r.decode_utilisation}};
+  json["residency"] = {
+      {"promoted", r.promoted}, {"evicted", r.evicted}, {"refused", r.refused}, {"peak_slots", r.peak_slots}};
+  return json;
+}
+
+std::string summary(const ReplayOptions& options, const tb::ReplayResult& r) {
+  std::string text = fmt::format("{} ({}, policy {}): {}\n", options.trace, name(options.config), name(options.policy),
+                                 r.equal() ? "all equal" : "DIFFERENT");
+  text += fmt::format("  rows      {} checked, {} from SRAM, {} from HBM; wrong {}, missing {}, repeated {}, false miss {}, "
+                      "false hit {}\n",
+                      r.rows.checked, r.rows.sink, r.rows.bulk, r.rows.wrong, r.rows.missing, r.rows.repeated,
+                      r.rows.false_miss, r.rows.false_hit);
+  text += fmt::format("  events    {} checked, {} wrong\n", r.events_checked, r.events_wrong);
+  text += fmt::format("  outputs   {} checked, {} wrong; largest error {:.3f} ulp, {:.3g} absolute\n", r.outputs_checked,
+                      r.outputs_wrong, r.max_error_ulp, r.max_abs_error);
+  text += fmt::format("  promoted  {}", r.promoted);
+  for (std::size_t i = 0; i < r.sinks.size() && i < 8; ++i) {
+    text += fmt::format("{}position {} (score {:.2f})", i == 0 ? ": " : ", ", r.sinks[i].position, r.sinks[i].score);
+  }
+  text += fmt::format("{}\n  mass      {:.2f} % of the attention mass from SRAM\n", r.sinks.size() > 8 ? ", ..." : "",
+                      100 * r.sram_mass);
+  text += fmt::format("  cycles    {} in decode, bus utilisation {:.3f}\n", r.cycles_decode, r.decode_utilisation);
+  return text;
+}
+
+}  // namespace
+
+int cmd_replay(const ReplayOptions& options) {
+  auto trace = trace::Trace::load(options.trace);
+  if (!trace) return fail(trace.error());
+  tb::ReplaySettings settings;
+  settings.bench.config = name(options.config);
+  settings.bench.seed = options.seed;
+  settings.bench.latency = options.latency;
+  settings.bench.stall_percent = options.stall;
+  settings.bench.fst = options.fst.value_or("");
+  settings.policy = policy_of(options.policy);
+  if (options.budget) settings.budget = *options.budget;
+  if (const auto ok = apply_tier(options, settings.bench); !ok) return fail(ok.error());
+
+  tb::ReplayResult result;
+  {
+    Progress progress("replay");
+    settings.on_progress = [&](uint32_t done, uint32_t all) { progress.set(done, all); };
+    result = tb::replay(*trace, settings);
+  }
+  for (const auto& d : result.differences.first()) {
+    fmt::print(stderr, "{}: cycle {}: {}\n", d.unit, d.cycle, d.what);
+  }
+  if (result.differences.count() != 0) {
+    fmt::print(stderr, "{} differences. To see the waveform: kvsink replay {} --config {} --policy {} --seed {} --latency "
+               "{} --stall {} --fst wave.fst\n",
+               result.differences.count(), options.trace, name(options.config), name(options.policy), options.seed,
+               options.latency, options.stall);
+  }
+  if (!result.error.empty()) {
+    fail({result.error});
+    return result.bad_input ? kBadInput : kDifferent;
+  }
+  if (options.out) {
+    const auto ok = trace::write_outputs(*options.out, result.outputs,
+                                         {{"made_by", "kvsink replay"},
+                                          {"trace", options.trace},
+                                          {"config", name(options.config)},
+                                          {"policy", name(options.policy)},
+                                          {"seed", std::to_string(options.seed)}});
+    if (!ok) return fail(ok.error());
+  }
+  if (options.json) {
+    const auto ok = write_text(*options.json, to_json(options, result).dump(1) + "\n");
+    if (!ok) return fail(ok.error());
+  }
+  if (!options.json || *options.json != "-") fmt::print("{}", summary(options, result));
+  return result.equal() ? kEqual : kDifferent;
+}
+
+}  // namespace kvsink::command

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Captured traces through the whole block: every row, path, record and output is compared.
+#include <string>
+#include <vector>
+
+#include "replay_support.hpp"
+
+using namespace kvsink;
+using namespace kvsink::test;
+using tb::Policy;
+
+TEST_CASE("the default trace replays equal under every policy", "[system]") {
+  const auto trace = load(kDefaultTrace);
+  for (const Policy policy : {Policy::kSinks, Policy::kFill, Policy::kDynamic, Policy::kHbm}) {
+    CAPTURE(static_cast<int>(policy));
+    auto s = settings("small", policy, 24);
+    if (policy == Policy::kFill) s.budget = 32;
+    check_equal(trace, tb::replay(trace, s));
+  }
+}
+
+TEST_CASE("position 0 of the default trace is its only sink and comes from SRAM in every layer", "[system]") {
+  const auto trace = load(kDefaultTrace);
+  const auto r = tb::replay(trace, settings("small", Policy::kSinks, 8));
+  check_equal(trace, r);
+  REQUIRE(r.sinks.size() == 1);
+  CHECK(r.sinks[0].position == 0);
+  CHECK(r.sinks[0].score > 9.5);
+  CHECK(r.sinks[0].score < 11.5);
+  // One row of K and one of V for each step, layer and kv head.
+  CHECK(r.rows.sink == uint64_t{8} * trace.dims().L * trace.dims().Hkv * 2);
+  CHECK(r.sram_mass > 0.01);
+  CHECK(r.promoted == 1);
+}
+
+TEST_CASE("with no budget everything comes from HBM and nothing is promoted", "[system]") {
+  const auto trace = load(kDefaultTrace);
+  const auto r = tb::replay(trace, settings("small", Policy::kHbm, 8));
+  check_equal(trace, r);
+  CHECK(r.rows.sink == 0);
+  CHECK(r.promoted == 0);
+  CHECK(r.sram == 0);
+  CHECK(r.hbm_promotion == 0);
+  CHECK(r.sram_mass == 0);
+}
+
+TEST_CASE("the other traces replay equal, and only tiny1m_bos20 has a sink, at position 20", "[system]") {
+  const auto bos20 = trace_beside("tiny1m_bos20");
+  const auto stories = trace_beside("stories260K_p1");
+  if (bos20.empty() || stories.empty()) KVSINK_SKIP("the traces tiny1m_bos20 and stories260K_p1 are not beside the project");
+  for (const Policy policy : {Policy::kSinks, Policy::kFill, Policy::kDynamic, Policy::kHbm}) {
+    CAPTURE(static_cast<int>(policy));
+    const auto trace = load(bos20);
+    const auto r = tb::replay(trace, settings("small", policy, 8));
+    check_equal(trace, r);
+    if (policy == Policy::kSinks) {
+      REQUIRE(r.sinks.size() == 1);
+      CHECK(r.sinks[0].position == 20);
+    }
+    const auto control = load(stories);
+    const auto c = tb::replay(control, settings("small", policy, 3));
+    check_equal(control, c);
+    if (policy == Policy::kSinks) CHECK(c.sinks.empty());
+  }
+}
+
+TEST_CASE("stalls on every handshake and any latency change no row, path, record or output", "[system]") {
+  const auto trace = load(kDefaultTrace);
+  for (const uint32_t latency : {5U, 40U, 250U}) {
+    for (const uint32_t stall : {0U, 30U}) {
+      CAPTURE(latency, stall);
+      auto s = settings("small", Policy::kDynamic, 4);
+      s.bench.latency = latency;
+      s.bench.stall_percent = stall;
+      check_equal(trace, tb::replay(trace, s));
+      s.policy = Policy::kFill;
+      check_equal(trace, tb::replay(trace, s));
+    }
+  }
+}
+
+TEST_CASE("the default and the large configuration replay the default trace equal", "[system]") {
+  const auto trace = load(kDefaultTrace);
+  for (const char* config : {"default", "large"}) {
+    CAPTURE(config);
+    auto s = settings(config, Policy::kFill, 3);
+    s.budget = 128;
+    s.bench.stall_percent = 10;
+    check_equal(trace, tb::replay(trace, s));
+  }
+}
+
+TEST_CASE("decode that does not wait reads layers from SRAM as they become complete", "[system]") {
+  const auto trace = load(kDefaultTrace);
+  auto s = settings("small", Policy::kFill, 4);
+  s.wait = false;
+  s.bench.latency = 250;
+  const auto r = tb::replay(trace, s);
+  check_equal(trace, r);
+  CHECK(r.rows.sink > 0);
+}
+
+TEST_CASE("one request for K and V together serves the same rows as V following K", "[system]") {
+  const auto trace = load(kDefaultTrace);
+  auto s = settings("small", Policy::kFill, 3);
+  const auto follow = tb::replay(trace, s);
+  s.keep_and_follow = false;
+  const auto both = tb::replay(trace, s);
+  check_equal(trace, follow);
+  check_equal(trace, both);
+  CHECK(follow.rows.sink == both.rows.sink);
+  CHECK(follow.rows.bulk == both.rows.bulk);
+  CHECK(follow.outputs.o == both.outputs.o);
+}
+
+TEST_CASE("a trace beyond the configuration is refused with one line", "[system]") {
+  auto trace = load(kDefaultTrace);
+  const trace::Limits limits{2, 128, 64, 256, 131072};
+  const auto refused = trace::check_limits(trace, limits, "small");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("layers") != std::string::npos);
+  CHECK(refused.error().message.find('\n') == std::string::npos);
+}

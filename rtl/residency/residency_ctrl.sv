@@ -657,8 +657,9 @@ module residency_ctrl
         SwAbort: row_take = row_rdata.state == SlFilling && row_mine && row_in_span;
         SwStep: begin
           row_drop = sw_q.scored && row_rdata.state == SlFree && row_rdata.cand && row_mine && region_out;
-          row_score = sw_q.scored && !row_drop && (row_mine ? row_granted || (row_rdata.state == SlFree && row_rdata.cand) :
-              row_prefix && row_granted && len_t'(row_rdata.position) < sw_q.prefix_len);
+          if (row_mine) row_score = row_granted || (row_rdata.state == SlFree && row_rdata.cand);
+          else row_score = row_prefix && row_granted && len_t'(row_rdata.position) < sw_q.prefix_len;
+          if (!sw_q.scored || row_drop) row_score = 1'b0;
           row_tick = row_granted && (row_mine || (row_prefix && sw_q.prefix_tick));
         end
         default: ;

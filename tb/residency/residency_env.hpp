@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -196,6 +197,22 @@ struct List {
   uint32_t serial = 0;
 };
 
+/// What passes at the ports, in order, for whoever watches; the trace of a cycle comes before all else of that cycle.
+enum class Seen {
+  kTrace,         // kind, slot, data
+  kCommand,       // tag; the command is beside it
+  kDone,          // tag, status, value0
+  kWalkAnswer,    // status, word, committed
+  kProgress,      // slot, watermark
+  kEnd,           // slot, status
+  kScoreAnswer,   // is a token, position, score, last
+  kScoreCommand,  // op, position, count
+  kTagCommand,    // op, owner, position, slot, profile, word, watermark
+  kTagAck,        // status
+  kRecord         // kind, cause, owner, position, word, slot
+};
+using SeenFields = std::array<uint64_t, 7>;
+
 struct Stalls {
   unsigned done = 0, walk_req = 0, walk_rsp = 0, tag = 0, desc = 0, abort = 0, dma = 0, score = 0, log = 0, cmd = 0;
   static Stalls all(unsigned p) { return {p, p, p, p, p, p, p, p, p, p}; }
@@ -267,6 +284,7 @@ class Env {
   };
   std::deque<Desc> descs;                 // all taken
   std::map<uint32_t, uint64_t> averages;  // E by slot, as updated
+  std::function<void(Seen, const SeenFields&, const Cmd*)> watch;
   uint64_t wall = 0;                      // cycles
   unsigned max_promote_latency = 0;
 
@@ -342,6 +360,10 @@ class Env {
     uint32_t n = 0;
     for (const auto& e : used_entries) n += !e.has_value();
     return n;
+  }
+  [[nodiscard]] bool has_entry(uint32_t o, uint32_t granule) const {
+    return std::any_of(used_entries.begin(), used_entries.end(),
+                       [&](const auto& e) { return e && e->owner == o && e->granule == granule; });
   }
   static uint32_t word_of(uint32_t o, uint32_t position) {
     return static_cast<uint32_t>(mix64(o * 4096 + position / 16) & 0x7fffffff);
@@ -462,6 +484,9 @@ class Env {
     for (unsigned i = 0; i < 16; ++i) p.list_open_i[i] = 0;
   }
 
+  void saw(Seen what, const SeenFields& f, const Cmd* c = nullptr) {
+    if (watch) watch(what, f, c);
+  }
   bool go(unsigned percent) { return !rng.percent(percent); }
 
   void drive() {
@@ -574,6 +599,7 @@ class Env {
   void observe() {
     auto& p = *sim_;
     // The trace is a cycle late: it goes first.
+    if (p.trace_valid_o) saw(Seen::kTrace, {p.trace_kind_o, p.trace_slot_o, p.trace_data_o});
     if (p.trace_valid_o && p.trace_kind_o == kTrFree) freed(p.trace_slot_o);
 
     if (p.cmd_valid_i && p.cmd_ready_o) {
@@ -582,6 +608,7 @@ class Env {
       cmd_up_ = false;
       need(open_.emplace(w.tag, Open{w.cmd, now()}).second, "the bench used a tag twice");
       accepted(w.cmd);
+      saw(Seen::kCommand, {w.tag}, &w.cmd);
     }
     if (p.done_valid_o && !done_seen_) {
       done_seen_ = true;
@@ -607,6 +634,7 @@ class Env {
       need(it != open_.end(), "done of a command that is not out");
       need(it->second.cmd.op == d.op, "done with another opcode");
       ended(it->second.cmd, d);
+      saw(Seen::kDone, {d.tag, d.status, d.value0});
       open_.erase(it);
       done_[d.tag] = d;
     }
@@ -646,6 +674,7 @@ class Env {
 
     // walker
     if (p.walk_rsp_valid_i && p.walk_rsp_ready_o) {
+      saw(Seen::kWalkAnswer, {p.walk_rsp_status_i, p.walk_rsp_word_i, p.walk_rsp_committed_i});
       for (auto& s : slot) {
         if (s.walking && s.owner == walks_.front().owner && s.position == walks_.front().position) {
           s.walking = false;
@@ -669,12 +698,23 @@ class Env {
     }
 
     // tag array
-    if (ack_ && ack_->at == now()) ack_.reset();
-    if (p.tag_cmd_valid_o && p.tag_cmd_ready_i) tag_command();
+    if (ack_ && ack_->at == now()) {
+      saw(Seen::kTagAck, {ack_->status});
+      ack_.reset();
+    }
+    if (p.tag_cmd_valid_o && p.tag_cmd_ready_i) {
+      saw(Seen::kTagCommand, {p.tag_op_o, p.tag_owner_o, p.tag_position_o, p.tag_slot_o, p.tag_profile_o, p.tag_word_o,
+                              p.tag_watermark_o});
+      tag_command();
+    }
 
     // DMA
-    if (p.progress_valid_i && p.progress_ready_o) progress_up_ = false;
+    if (p.progress_valid_i && p.progress_ready_o) {
+      saw(Seen::kProgress, {p.progress_slot_i, p.progress_watermark_i});
+      progress_up_ = false;
+    }
     if (p.end_valid_i && p.end_ready_o) {
+      saw(Seen::kEnd, {p.end_slot_i, p.end_status_i});
       end_up_ = false;
       const auto it = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& j) { return j.desc.slot == job_; });
       jobs_.erase(it);
@@ -701,10 +741,12 @@ class Env {
 
     // scorer
     if (p.rsp_valid_i && p.rsp_ready_o) {
+      saw(Seen::kScoreAnswer, {p.rsp_token_i, p.rsp_position_i, p.rsp_score_i, p.rsp_last_i});
       score_answers_.pop_front();
       answer_up_ = false;
     }
     if (p.sc_valid_o && p.sc_ready_i) {
+      saw(Seen::kScoreCommand, {p.sc_op_o, p.sc_position_o, p.sc_count_o});
       score_command(
           {p.sc_op_o, p.sc_position_o, p.sc_count_o, p.sc_threshold_o, p.sc_mark_o != 0, p.sc_prefill_o != 0});
     }
@@ -712,6 +754,7 @@ class Env {
     if (p.e_valid_o) averages[p.e_slot_o] = p.e_o;
     if (p.count_evicted_o) ++evictions;
     if (p.ev_valid_o && p.ev_ready_i) {
+      saw(Seen::kRecord, {p.ev_kind_o, p.ev_cause_o, p.ev_owner_o, p.ev_position_o, p.ev_word_o, p.ev_slot_o});
       ++log_held;
       take_record(
           {p.ev_kind_o, static_cast<Status>(p.ev_cause_o), p.ev_owner_o, p.ev_position_o, p.ev_word_o, p.ev_slot_o});

@@ -11,21 +11,21 @@
 #include "tb/system/bench.hpp"
 #include "tb/system/kv_cache.hpp"
 
-using namespace kvsink::tb;  // NOLINT(google-build-using-namespace): an example
+namespace tb = kvsink::tb;
 
 int main() {
   std::string why;
-  const auto bench = Bench::make({.config = "small", .hashed_memory = true}, why);
+  const auto bench = tb::Bench::make({.config = "small", .hashed_memory = true}, why);
   if (!bench) return std::fprintf(stderr, "%s\n", why.c_str()), 2;
 
   // A KV cache in memory: 8 layers, 4 heads, rows of 128 bytes, pages of 16 tokens, and its block table.
-  const KvCache cache({.layers = 8, .kv_heads = 4, .row_bytes = 128, .positions = 64}, 0x100000, 1);
+  const tb::KvCache cache({.layers = 8, .kv_heads = 4, .row_bytes = 128, .positions = 64}, 0x100000, 1);
   cache.write_table([&](uint64_t addr, std::span<const uint8_t> bytes) { bench->memory().write(addr, bytes); });
 
   kvs k;
   const kvs_io io = {bench.get(),
-                     [](void* b, uint32_t a, uint32_t* v) -> int { return static_cast<Bench*>(b)->read32(a, *v); },
-                     [](void* b, uint32_t a, uint32_t v) -> int { return static_cast<Bench*>(b)->write32(a, v); }};
+                     [](void* b, uint32_t a, uint32_t* v) -> int { return static_cast<tb::Bench*>(b)->read32(a, *v); },
+                     [](void* b, uint32_t a, uint32_t v) -> int { return static_cast<tb::Bench*>(b)->write32(a, v); }};
   const auto must = [&](int result, const char* what) {
     if (result != KVS_OK) std::printf("%s: %s %s\n", what, kvs_result_text(result), k.field);
     return result == KVS_OK;
@@ -49,10 +49,10 @@ int main() {
   std::printf("in SRAM after %u cycles\n", done.cycles);
 
   unsigned open = 2;  // streams that have not closed the request
-  bench->on_row_beat = [&](Path path, const RowBeat& beat) {
+  bench->on_row_beat = [&](tb::Path path, const tb::RowBeat& beat) {
     open -= beat.is_end;
     if (!beat.is_end && beat.last)
-      std::printf("token %u from %s\n", beat.position, path == Path::kSink ? "SRAM" : "HBM");
+      std::printf("token %u from %s\n", beat.position, path == tb::Path::kSink ? "SRAM" : "HBM");
   };
   bench->requests.push({.id = 1, .layer = 5, .head = 2, .planes = 1, .first = 1, .count = 4});
   return bench->run_until([&] { return open == 0; }, 10000) ? 0 : 1;

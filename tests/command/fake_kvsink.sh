@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Stands in for `kvsink` in the tests of the scripts: replay answers with numbers chosen by the test, the rest is the
-# real command's. Environment: KVSINK_REAL, FAKE_STATUS (of the hbm replay), FAKE_WRONG (its rows_wrong).
+# real command's. Environment: KVSINK_REAL, FAKE_STATUS (of the hbm replay), FAKE_WRONG (its rows_wrong),
+# FAKE_TOTAL (differences in all, of each).
 set -eu
 if [ "$1" != replay ]; then
   exec "$KVSINK_REAL" "$@"
@@ -30,7 +31,8 @@ cat >"$json" <<END
 {"trace": "$trace", "config": "small", "policy": "$policy", "seed": 1,
  "check": {"rows_checked": 394240, "rows_wrong": $wrong, "rows_missing": 0, "rows_repeated": 0, "rows_false_miss": 0,
            "rows_false_hit": 0, "events_checked": 2, "events_wrong": 0, "outputs_checked": 1024, "outputs_wrong": 0,
-           "max_error_ulp": $share, "max_abs_error": 1.5e-07},
+           "max_error_ulp": $share, "max_abs_error": 1.5e-07,
+           "differences": ${FAKE_TOTAL:-0}},
  "bytes": {"kv_needed": 50462720, "hbm_bulk": $bulk, "hbm_promotion": $promotion, "hbm_dropped": 0, "hbm_table": 4096,
            "sram": $sram, "per_token": 394272, "amplification": 1.0001, "repromoted_rows": 0},
  "rows": {"sram": 2048, "hbm": 392192}, "sinks": $sinks, "mass": {"sram_fraction": $mass},

@@ -90,6 +90,9 @@ TEST_CASE("the run's exit status is the worst of its replays'", "[command]") {
   CHECK(holds(wrong.out, "3 differences: FAILED"));
   CHECK(holds(slurp(folder / "report/index.html"), "class=\"verdict bad\""));
 
+  // What no column names, such as a row out of order, counts as well.
+  CHECK(holds(run_script(folder, "FAKE_TOTAL=4").out, "8 differences: FAILED"));
+
   const Outcome refused = run_script(folder, "FAKE_STATUS=2");
   CHECK(refused.status == 2);
   CHECK(holds(refused.err, "something is not right"));

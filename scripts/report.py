@@ -297,10 +297,10 @@ def plot_time(data: Data) -> str:
         )
     top = max(sum(p[1] for p in parts) for _, parts in rows)
     drawing = key([("d", "prefill and promotion"), ("a", "decode")]) + bars(rows, top, count)
-    used = [
-        (r["label"], [("c", r["replay"]["bus"]["decode_utilisation"], percent(r["replay"]["bus"]["decode_utilisation"]))])
-        for r in data["runs"]
-    ]
+    used = []
+    for run in data["runs"]:
+        share = run["replay"]["bus"]["decode_utilisation"]
+        used.append((run["label"], [("c", share, percent(share))]))
     drawing += key([("c", "bus utilisation in decode")]) + bars(used, 1.0, lambda v: percent(v, 1))
     caption = (
         "Cycles of the Verilated block, and the share of decode cycles in which the memory bus carried a beat of a row "
@@ -333,8 +333,8 @@ def plot_error(data: Data) -> str:
     caption = (
         "Outputs of the RTL against exact attention in double, one (layer, head, step) each, "
         f"{count(runs[0]['diff']['outputs'])} a policy: the larger of the differences of O (in fp32 ulp of its largest element) and of lse (in ulp of "
-        "max(1, |lse|)). The merge itself adds at most 1 ulp; the rest is the fp32 rounding of what the two paths hand "
-        "to it. The RTL is also compared bit for bit with its arithmetic model: outputs that differ there are "
+        "max(1, |lse|)). The merge itself adds at most 1 ulp; the rest is the fp32 rounding of what "
+        "the two paths hand to it. The RTL is also compared bit for bit with its arithmetic model: outputs that differ there are "
         "differences, and none is allowed."
     )
     return figure("Error in ulp", drawing, caption)

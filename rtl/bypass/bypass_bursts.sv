@@ -42,8 +42,8 @@ module bypass_bursts
     $error("bypass_bursts: MaxBeats %0d is not in 1..256, or beyond BulkBeats", MaxBeats);
   end
 
-  localparam int unsigned BeatsW = 9;                  // a count of beats of a burst
-  localparam int unsigned PageBeatsW = 12 - BeatShift; // beats of 4 KiB
+  localparam int unsigned BeatsW = 9;  // a count of beats of a burst
+  localparam int unsigned PageBeatsW = 12 - BeatShift;  // beats of 4 KiB
   localparam int unsigned CreditW = $clog2(BulkBeats + 1);
   typedef logic [BeatsW-1:0] beats_t;
 
@@ -53,12 +53,12 @@ module bypass_bursts
     seq_t   seq;    // rows that are all read when this burst is
   } burst_t;
 
-  burst_t open_q;      // being joined
-  addr_t open_end_q;   // where it would go on
-  logic open_valid_q;
-  burst_t read_q;      // offered
-  logic read_valid_q;
-  logic [CreditW-1:0] credits_q;
+  burst_t               open_q;  // being joined
+  addr_t                open_end_q;  // where it would go on
+  logic                 open_valid_q;
+  burst_t               read_q;  // offered
+  logic                 read_valid_q;
+  logic   [CreditW-1:0] credits_q;
   seq_t rows_q, issued_q;
 
   // ---- the piece at hand: the rest of a row that was cut, or a new row
@@ -91,12 +91,12 @@ module bypass_bursts
     piece_taken = piece_valid && (joins || !open_valid_q || move);
   end
 
-  assign row_ready_o = row_here && (row_reads ? piece_taken : 1'b1);
-  assign meta_valid_o = row_valid_i && !rest_valid_q && (row_reads ? piece_taken_meta : 1'b1);
+  // Whether a new row finds its place; not depending on meta_ready_i, because valid does not wait for ready.
+  logic row_fits;
+  assign row_fits = !row_reads || joins || !open_valid_q || room_ahead;
+  assign row_ready_o = row_here && row_fits;
+  assign meta_valid_o = row_valid_i && !rest_valid_q && row_fits;
   assign meta_o = row_i;
-  // As piece_taken, but not depending on meta_ready_i: valid does not wait for ready.
-  logic piece_taken_meta;
-  assign piece_taken_meta = joins || !open_valid_q || room_ahead;
 
   logic row_whole;  // the last beat of a row goes into the open burst
   assign row_whole = piece_taken && !cut;

@@ -78,13 +78,13 @@ module bypass_jobs
 
   // --------------------------------------------------------------------------------------------------- admission
   typedef enum logic [2:0] {
-    Idle,       // takes a request
-    Read,       // owner's context is being read
-    Own,        // and is there
+    Idle,        // takes a request
+    Read,        // owner's context is being read
+    Own,         // and is there
     ReadPrefix,
     Prefix,
     Check,
-    Bind        // job is written; waits for a list when it needs one
+    Bind         // job is written; waits for a list when it needs one
   } state_e;
   state_e state_q;
   row_req_t req_q;
@@ -128,7 +128,7 @@ module bypass_jobs
   logic usable;  // all planes can be read
   always_comb begin
     logic [3:0] low, high;
-    low = '0;
+    low  = '0;
     high = '0;
     for (int unsigned t = 0; t < GranuleTokens; t++) begin
       if (req_q.mask[t]) high = 4'(t);
@@ -170,8 +170,8 @@ module bypass_jobs
   logic [Readers-1:0] open_q, keep_q;
   job_ptr_t [Readers-1:0] users_q;
   typedef struct packed {
-    req_id_t  id;       // the request it was made for
-    req_id_t  last_id;  // the last one that took it over
+    req_id_t  id;          // the request it was made for
+    req_id_t  last_id;     // the last one that took it over
     layer_t   layer;
     kv_head_t head;
     wpos_t    lo;
@@ -267,7 +267,12 @@ module bypass_jobs
     own = '{valid: r.owner == j.owner, lo: r.first, hi: r.last, seq: '0};
     if (len_t'(own.lo) < j.prefix_len) own.lo = pos_t'(j.prefix_len);
     own.valid = own.valid && len_t'(r.last) >= j.prefix_len;
-    prefix = '{valid: r.owner == j.prefix_owner && len_t'(r.first) < j.prefix_len, lo: r.first, hi: r.last, seq: '0};
+    prefix = '{
+        valid: r.owner == j.prefix_owner && len_t'(r.first) < j.prefix_len,
+        lo: r.first,
+        hi: r.last,
+        seq: '0
+    };
     if (len_t'(prefix.hi) >= j.prefix_len) prefix.hi = pos_t'(j.prefix_len - len_t'(1));
     o = own.valid ? own : prefix;
     o.valid = (own.valid || prefix.valid) && o.lo <= o.hi && wpos_t'(o.lo) <= j.hi && wpos_t'(o.hi) >= j.lo;
@@ -292,21 +297,24 @@ module bypass_jobs
     else early_q <= early;
   end
 
+  overtaken_t [Jobs-1:0] touches;
+  always_comb begin
+    for (int unsigned j = 0; j < Jobs; j++) touches[j] = touched(retire_i, jobs_q[j]);
+  end
+
   always_ff @(posedge clk_i) begin
     for (int unsigned j = 0; j < Jobs; j++) begin
-      overtaken_t now;
-      now = touched(retire_i, jobs_q[j]);
       if (state_q == Check && head_idx == job_idx_t'(j)) begin
         overtaken_q[j] <= touched(early, job_d);
         overtaken_q[j].seq <= issued_i;
-      end else if (now.valid) begin
+      end else if (touches[j].valid) begin
         overtaken_q[j].valid <= 1'b1;
         if (overtaken_q[j].valid) begin
-          if (now.lo < overtaken_q[j].lo) overtaken_q[j].lo <= now.lo;
-          if (now.hi > overtaken_q[j].hi) overtaken_q[j].hi <= now.hi;
+          if (touches[j].lo < overtaken_q[j].lo) overtaken_q[j].lo <= touches[j].lo;
+          if (touches[j].hi > overtaken_q[j].hi) overtaken_q[j].hi <= touches[j].hi;
         end else begin
-          overtaken_q[j].lo <= now.lo;
-          overtaken_q[j].hi <= now.hi;
+          overtaken_q[j].lo  <= touches[j].lo;
+          overtaken_q[j].hi  <= touches[j].hi;
           overtaken_q[j].seq <= issued_i;
         end
       end
@@ -329,10 +337,10 @@ module bypass_jobs
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      head_q <= '0;
-      tail_q <= '0;
-      sink_q <= '0;
-      bulk_q <= '0;
+      head_q   <= '0;
+      tail_q   <= '0;
+      sink_q   <= '0;
+      bulk_q   <= '0;
       closed_o <= 1'b0;
     end else begin
       if (go) head_q <= head_q + job_ptr_t'(1);
@@ -349,7 +357,7 @@ module bypass_jobs
     for (int unsigned l = 0; l < Readers; l++) begin
       owner_t owner;
       owner_t prefix;
-      logic has_prefix;
+      logic   has_prefix;
       // A list that is being made counts with what it will be.
       owner = allocate && free_onehot[l] ? job.owner : info_q[l].owner;
       prefix = allocate && free_onehot[l] ? job.prefix_owner : info_q[l].prefix_owner;

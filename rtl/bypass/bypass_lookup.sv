@@ -18,11 +18,11 @@ module bypass_lookup
     input logic clk_i,
     input logic rst_ni,
 
-    input  job_t      [Jobs-1:0]    jobs_i,
-    input  job_list_t [Jobs-1:0]    job_lists_i,
+    input  job_t      [   Jobs-1:0] jobs_i,
+    input  job_list_t [   Jobs-1:0] job_lists_i,
     input  job_ptr_t                head_i,
-    output job_ptr_t                done_o,   // jobs before this one are ready for both streams
-    output entries_t  [Readers-1:0] rows_o,   // rows of each list
+    output job_ptr_t                done_o,       // jobs before this one are ready for both streams
+    output entries_t  [Readers-1:0] rows_o,       // rows of each list
 
     output logic          next_valid_o,
     input  logic          next_ready_i,
@@ -59,14 +59,14 @@ module bypass_lookup
 
   typedef enum logic [2:0] {
     Idle,
-    Own,     // go on with the part of the owner itself
-    Ask,     // search
+    Own,   // go on with the part of the owner itself
+    Ask,   // search
     Wait,
-    Walk,    // ask for the translation of what was found
-    Drain    // all lookups of the job come home
+    Walk,  // ask for the translation of what was found
+    Drain  // all lookups of the job come home
   } state_e;
   state_e state_q;
-  logic in_prefix_q;
+  logic   in_prefix_q;
   gran_t from_q, to_q;
 
   logic order_ready, order_valid, order_pop;
@@ -84,7 +84,7 @@ module bypass_lookup
   assign has_own = job.hi >= prefix_len;
 
   assign next_valid_o = state_q == Ask;
-  assign next_o = '{owner: in_prefix_q ? job.prefix_owner : job.owner, from: from_q, to: to_q};
+  assign next_o = '{owner: in_prefix_q ? job.prefix_owner : job.owner, from : from_q, to: to_q};
   assign walk_req_valid_o = state_q == Walk && order_ready;
   assign walk_req_o = '{owner: job.owner, position: {from_q, 4'h0}};
   assign walk_push = walk_req_valid_o && walk_req_ready_i;
@@ -158,7 +158,7 @@ module bypass_lookup
   assign walk_rsp_ready_o = 1'b1;
   assign order_pop = walk_rsp_valid_i;
 
-  logic [2:0] look_valid_q;  // lookup on the port; in the array; answered
+  logic  [2:0] look_valid_q;  // lookup on the port; in the array; answered
   gran_t [2:0] look_granule_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) look_valid_q <= '0;
@@ -188,18 +188,17 @@ module bypass_lookup
     end
   end
 
-  tokens_t hits;
+  tokens_t  hits;
   entries_t count_q;
-  assign hits = hit_i.hit & below &
-      tokens_of(job.lo, job.hi, job.by_granule, job.mask, wgran_t'(look_granule_q[2]));
+  assign hits = hit_i.hit & below & tokens_of(job.lo, job.hi, job.by_granule, job.mask, wgran_t'(look_granule_q[2]));
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) wr_valid_o <= 1'b0;
     else wr_valid_o <= hit_valid_i && hits != '0 && count_q != entries_t'(Entries);
   end
   always_ff @(posedge clk_i) begin
-    wr_row_o <= {job_list.list, count_q[$clog2(Entries)-1:0]};
-    wr_hit_o <= '{granule: look_granule_q[2], hit: hits, profile: hit_i.profile};
+    wr_row_o   <= {job_list.list, count_q[$clog2(Entries)-1:0]};
+    wr_hit_o   <= '{granule: look_granule_q[2], hit: hits, profile: hit_i.profile};
     wr_slots_o <= hit_i.slot;
     if (state_q == Idle) count_q <= '0;
     else if (hit_valid_i && hits != '0 && count_q != entries_t'(Entries)) count_q <= count_q + entries_t'(1);

@@ -34,7 +34,7 @@ module bypass_mux
 
     input ctl_cfg_t                          cfg_i,
     input layout_cfg_t                       layout_i,
-    input profile_cfg_t [Profiles-1:0]       profiles_i,
+    input profile_cfg_t [      Profiles-1:0] profiles_i,
     input logic                              base_we_i,
     input logic         [$clog2(Layers)+1:0] base_waddr_i,
     input addr_t                             base_wdata_i,
@@ -54,7 +54,7 @@ module bypass_mux
     output row_beat_t bulk_o,
 
     output owner_t     rd_owner_o,
-    input  owner_ctx_t rd_ctx_i,   // a cycle later
+    input  owner_ctx_t rd_ctx_i,    // a cycle later
 
     output logic      lwalk_req_valid_o,
     input  logic      lwalk_req_ready_i,

@@ -18,10 +18,10 @@ module bypass_pages
 
     input layout_cfg_t                 layout_i,
     input profile_cfg_t [Profiles-1:0] profiles_i,
-    input job_t         [Jobs-1:0]     jobs_i,
-    input job_list_t    [Jobs-1:0]     job_lists_i,
+    input job_t         [    Jobs-1:0] jobs_i,
+    input job_list_t    [    Jobs-1:0] job_lists_i,
     input job_ptr_t                    ready_i,
-    input entries_t     [Readers-1:0]  list_rows_i,
+    input entries_t     [ Readers-1:0] list_rows_i,
 
     output logic      list_read_o,
     output list_row_t list_row_o,
@@ -52,11 +52,11 @@ module bypass_pages
     Push,
     Close
   } state_e;
-  state_e state_q;
+  state_e       state_q;
 
-  wpos_t page_q;          // first position of the page
+  wpos_t        page_q;  // first position of the page
   page_tokens_t tokens_q;
-  logic walked;
+  logic         walked;
   assign walked = job.status == StOk;
 
   wpos_t page_mask;  // position -> first position of its page
@@ -78,7 +78,7 @@ module bypass_pages
   entries_t left_q;
   logic row_valid_q;  // it is at list_hit_i
   logic row_wanted, row_taken;
-  wpos_t row_first;   // first position of its granule
+  wpos_t row_first;  // first position of its granule
   assign row_first  = {2'b00, list_hit_i.granule, 4'h0};
   assign list_row_o = {job_list.list, left_q[$clog2(Entries)-1:0] - 1'b1};
 
@@ -110,8 +110,8 @@ module bypass_pages
 
   logic last_page, page_empty, page_done;
   assign page_empty = tokens_q == '0;
-  assign page_done = state_q == Clear ? (list_done && page_empty) : (state_q == Push && page_ready_i);
-  assign last_page = page_q <= (job.lo & page_mask);
+  assign page_done  = state_q == Clear ? (list_done && page_empty) : (state_q == Push && page_ready_i);
+  assign last_page  = page_q <= (job.lo & page_mask);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -160,13 +160,7 @@ module bypass_pages
   assign walk_req_o = '{owner: job.owner, position: pos_t'(page_q < job.lo ? job.lo : page_q)};
 
   assign page_valid_o = state_q == Push || state_q == Close;
-  assign page_o = '{
-          is_end: state_q == Close,
-          job: job_idx,
-          first: page_q,
-          tokens: tokens_q,
-          walked: walked
-      };
+  assign page_o = '{is_end: state_q == Close, job: job_idx, first: page_q, tokens: tokens_q, walked: walked};
 
   `KVS_STREAM(walk_req, walk_req_valid_o, walk_req_ready_i, walk_req_o)
   `KVS_STREAM(page, page_valid_o, page_ready_i, page_o)

@@ -85,7 +85,7 @@ package bypass_pkg;
     plane_t     plane;
     pos_t       position;
     row_beats_t beats;
-    status_e    status;  // not StOk: no read, the row comes error-flagged
+    status_e    status;    // not StOk: no read, the row comes error-flagged
   } row_meta_t;
 
   // Tokens of granule g that a request asks for.

@@ -86,12 +86,12 @@ module bypass_return
   );
 
   // ---- the row at the head
-  seq_t seq_q;          // its number
-  row_beats_t sent_q;   // beats of it that are out
-  logic failed_q;       // one of them had an error
+  seq_t       seq_q;  // its number
+  row_beats_t sent_q;  // beats of it that are out
+  logic       failed_q;  // one of them had an error
   logic reads, overtaken, bad, last;
   overtaken_t by;
-  row_beat_t out;
+  row_beat_t  out;
   logic out_valid, out_ready, step;
   logic [31:0] rows_q;
   always_comb begin

@@ -16,12 +16,12 @@ module bypass_rows
     input logic clk_i,
     input logic rst_ni,
 
-    input layout_cfg_t                     layout_i,
-    input logic                            base_we_i,
-    input logic         [$clog2(Layers)+1:0] base_waddr_i,
-    input addr_t                           base_wdata_i,
-    input job_t         [Jobs-1:0]         jobs_i,
-    input overtaken_t   [Jobs-1:0]         overtaken_i,
+    input layout_cfg_t                      layout_i,
+    input logic                             base_we_i,
+    input logic        [$clog2(Layers)+1:0] base_waddr_i,
+    input addr_t                            base_wdata_i,
+    input job_t        [          Jobs-1:0] jobs_i,
+    input overtaken_t  [          Jobs-1:0] overtaken_i,
 
     input  logic  page_valid_i,
     output logic  page_ready_o,
@@ -72,9 +72,9 @@ module bypass_rows
 
   plane_t plane_next, plane_lowest;
   always_comb begin
-    plane_next = '0;
+    plane_next   = '0;
     plane_lowest = '0;
-    last_plane = 1'b1;
+    last_plane   = 1'b1;
     for (int unsigned p = Planes; p > 0; p--) begin
       if (next_job.planes[p-1]) plane_lowest = plane_t'(p - 1);
       if (job.planes[p-1] && plane_t'(p - 1) > plane_q) begin
@@ -100,11 +100,11 @@ module bypass_rows
 
   always_ff @(posedge clk_i) begin
     if (take) begin
-      page_q <= page_i;
+      page_q   <= page_i;
       tokens_q <= page_i.tokens;
-      plane_q <= plane_lowest;
+      plane_q  <= plane_lowest;
       status_q <= page_i.walked ? walk_rsp_i.status : next_job.status;
-      block_q <= walk_rsp_i.word & block_mask;
+      block_q  <= walk_rsp_i.word & block_mask;
     end else if (step) begin
       tokens_q <= last_token ? page_q.tokens : tokens_q & ~onehot;
       if (last_token) plane_q <= plane_next;

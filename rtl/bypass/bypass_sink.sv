@@ -19,12 +19,12 @@ module bypass_sink
     input logic clk_i,
     input logic rst_ni,
 
-    input layout_cfg_t                   layout_i,
-    input profile_cfg_t [Profiles-1:0]   profiles_i,
-    input job_t         [Jobs-1:0]       jobs_i,
-    input job_list_t    [Jobs-1:0]       job_lists_i,
-    input job_ptr_t                      ready_i,      // jobs before this one may be served
-    input entries_t     [Readers-1:0]    list_rows_i,
+    input layout_cfg_t                 layout_i,
+    input profile_cfg_t [Profiles-1:0] profiles_i,
+    input job_t         [    Jobs-1:0] jobs_i,
+    input job_list_t    [    Jobs-1:0] job_lists_i,
+    input job_ptr_t                    ready_i,      // jobs before this one may be served
+    input entries_t     [ Readers-1:0] list_rows_i,
 
     output logic       list_read_o,
     output list_row_t  list_row_o,
@@ -56,15 +56,15 @@ module bypass_sink
 
   typedef enum logic [1:0] {
     Idle,
-    Read,   // the row at row_q is being read
-    Row,    // and is there
+    Read,  // the row at row_q is being read
+    Row,   // and is there
     Close
   } state_e;
   state_e state_q, state_d;
-  entries_t row_q, row_d;      // in the list
+  entries_t row_q, row_d;  // in the list
   entries_t first_q, first_d;  // first row of the page
   plane_t plane_q, plane_d;
-  gran_t page_q;               // page of first_q
+  gran_t page_q;  // page of first_q
 
   function automatic gran_t page_of(input gran_t granule, input logic [2:0] page_log2);
     return granule >> (page_log2 - 3'd4);
@@ -92,17 +92,20 @@ module bypass_sink
   assign list_rows = list_rows_i[job_list.list];
 
   tokens_t tokens;
-  assign tokens = covered(profiles_i, job.planes, list_hit_i) &
-      tokens_of(job.lo, job.hi, job.by_granule, job.mask, wgran_t'(list_hit_i.granule));
+  assign tokens = covered(
+      profiles_i, job.planes, list_hit_i
+  ) & tokens_of(
+      job.lo, job.hi, job.by_granule, job.mask, wgran_t'(list_hit_i.granule)
+  );
 
   typedef struct packed {
-    logic       is_end;
-    job_idx_t   job;
-    plane_t     plane;
-    gran_t      granule;
-    tokens_t    tokens;
+    logic                         is_end;
+    job_idx_t                     job;
+    plane_t                       plane;
+    gran_t                        granule;
+    tokens_t                      tokens;
     profile_t [GranuleTokens-1:0] profile;
-    slots_row_t slots;
+    slots_row_t                   slots;
   } gran_work_t;
   gran_work_t work_q;
   logic work_valid_q, work_ready, work_load;
@@ -126,7 +129,7 @@ module bypass_sink
     row_done = 1'b0;
     unique case (state_q)
       Idle: begin
-        row_d = '0;
+        row_d   = '0;
         first_d = '0;
         plane_d = plane_lowest;
         if (job_q != ready_i) state_d = (job_list.has_list && list_rows != '0) ? Read : Close;
@@ -187,7 +190,7 @@ module bypass_sink
 
   // -------------------------------------------------------------------------------------------------------- tokens
   logic t1_ready, token_none_unused, token_last;
-  token_t token;
+  token_t  token;
   tokens_t token_onehot;
   kv_first #(
       .Width(GranuleTokens)

@@ -66,15 +66,15 @@ module slot_sram
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      wr_valid_q <= 1'b0;
-      rd_take_q <= 1'b0;
+      wr_valid_q  <= 1'b0;
+      rd_take_q   <= 1'b0;
       rsp_valid_o <= 1'b0;
-      conflict_o <= 1'b0;
+      conflict_o  <= 1'b0;
     end else begin
-      wr_valid_q <= wr_valid_i;
-      rd_take_q <= rd_take;
+      wr_valid_q  <= wr_valid_i;
+      rd_take_q   <= rd_take;
       rsp_valid_o <= rd_take_q;
-      conflict_o <= rd_valid_i && !rd_ready_o;
+      conflict_o  <= rd_valid_i && !rd_ready_o;
     end
   end
 

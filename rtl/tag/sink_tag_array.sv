@@ -108,14 +108,14 @@ module sink_tag_array
   // Two places: the one at cur_q is being swept, the other waits. `fresh` marks entries that Install has put right since
   // the retire came: their tokens of the range are gone already, or newer than it.
   localparam int unsigned Ranges = 2;
-  retire_t [Ranges-1:0] range_q;
-  logic [Ranges-1:0][Entries-1:0] fresh_q;
-  logic cur_q;
-  entry_t sweep_q;
-  logic partial_q;  // the entry at sweep_q is partly in the range: its row is needed
-  logic row_q;      // and is there
+  retire_t [Ranges-1:0]              range_q;
+  logic    [Ranges-1:0][Entries-1:0] fresh_q;
+  logic                              cur_q;
+  entry_t                            sweep_q;
+  logic                              partial_q;  // the entry at sweep_q is partly in the range: its row is needed
+  logic                              row_q;  // and is there
   // All visited. The range counts for one more cycle: a lookup may have matched the last entry as it was removed.
-  logic swept_q;
+  logic                              swept_q;
 
   assign sweep_busy_o = range_q[0].valid || range_q[1].valid;
 
@@ -129,7 +129,7 @@ module sink_tag_array
   end
 
   entry_t look_entry;
-  logic look_found;
+  logic   look_found;
   assign look_entry = index_of(look_match);
   assign look_found = lookup_valid_i && look_match != '0;
 
@@ -145,7 +145,7 @@ module sink_tag_array
   logic look_valid_q, look_found_q;
   entry_t look_entry_q;
   owner_t look_owner_q;
-  gran_t  look_granule_q;
+  gran_t look_granule_q;
   layer_t look_layer_q;
   logic [Profiles-1:0] covers_q;
 
@@ -274,9 +274,9 @@ module sink_tag_array
   end
 
   tag_ack_t ack_d;
-  tokens_t cmd_we;         // lanes that the command writes: named ones get cell_d, others become empty
-  cell_t cell_d;
-  logic allocate, reuse;   // Install takes a free entry, or one that is there (and may be empty by now)
+  tokens_t  cmd_we;  // lanes that the command writes: named ones get cell_d, others become empty
+  cell_t    cell_d;
+  logic allocate, reuse;  // Install takes a free entry, or one that is there (and may be empty by now)
   logic set_word, release_cmd;
   always_comb begin
     ack_d = '{status: StOk, entry: entry_q, slot: cmd_q.slot};
@@ -343,7 +343,7 @@ module sink_tag_array
   end
   always_ff @(posedge clk_i) ack_o <= ack_d;
 
-  logic was_removing_q;
+  logic   was_removing_q;
   entry_t was_entry_q;
   token_t was_token_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin

@@ -51,19 +51,19 @@ module tag_next
   logic [Entries-1:0][DigitW-1:0] digit;
   logic [Values-1:0] occurs;
   logic [DigitW-1:0] lowest;
+  for (genvar e = 0; e < Entries; e++) begin : gen_digit
+    logic [Digits-1:0][DigitW-1:0] digits;
+    assign digits   = (Digits * DigitW)'(entry_granule_i[e]);
+    assign digit[e] = digits[step_q];
+  end
+  for (genvar v = 0; v < Values; v++) begin : gen_occurs
+    logic [Entries-1:0] has;
+    for (genvar e = 0; e < Entries; e++) begin : gen_entry
+      assign has[e] = cand_q[e] && digit[e] == DigitW'(v);
+    end
+    assign occurs[v] = has != '0;
+  end
   always_comb begin
-    for (int unsigned e = 0; e < Entries; e++) begin
-      digit[e] = '0;
-      for (int unsigned d = 0; d < Digits; d++) begin
-        if (step_q == StepW'(d)) digit[e] = DigitW'((Digits * DigitW)'(entry_granule_i[e]) >> (d * DigitW));
-      end
-    end
-    for (int unsigned v = 0; v < Values; v++) begin
-      occurs[v] = 1'b0;
-      for (int unsigned e = 0; e < Entries; e++) begin
-        if (cand_q[e] && digit[e] == DigitW'(v)) occurs[v] = 1'b1;
-      end
-    end
     lowest = '0;
     for (int unsigned v = Values; v > 0; v--) begin
       if (occurs[v-1]) lowest = DigitW'(v - 1);
@@ -76,8 +76,8 @@ module tag_next
   assign answer = (found_granule < req_q.from) ? req_q.from : found_granule;
   logic found_unused;
   assign found_granule = gran_t'(found_q);
-  assign found_unused = ^found_q;  // the highest digit may be wider than the number
-  assign next_ready_o = state_q == Idle;
+  assign found_unused  = ^found_q;  // the highest digit may be wider than the number
+  assign next_ready_o  = state_q == Idle;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -114,7 +114,7 @@ module tag_next
       end
     end
     if (state_q == Answer) begin
-      rsp_o.found <= any_q && answer <= req_q.to;
+      rsp_o.found   <= any_q && answer <= req_q.to;
       rsp_o.granule <= answer;
     end
   end

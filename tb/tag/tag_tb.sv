@@ -99,7 +99,7 @@ module tag_tb
 
   tag_next_req_t next;
   tag_next_rsp_t next_rsp;
-  assign next = '{owner: owner_t'(next_owner_i), from: gran_t'(next_from_i), to: gran_t'(next_to_i)};
+  assign next = '{owner: owner_t'(next_owner_i), from : gran_t'(next_from_i), to: gran_t'(next_to_i)};
   assign next_found_o = next_rsp.found;
   assign next_granule_o = 32'(next_rsp.granule);
 
@@ -146,24 +146,24 @@ module tag_tb
   sink_tag_array u_dut (
       .clk_i,
       .rst_ni,
-      .profiles_i      (profiles),
-      .retire_i        (retire),
+      .profiles_i    (profiles),
+      .retire_i      (retire),
       .sweep_busy_o,
-      .free_entries_o  (free_entries),
+      .free_entries_o(free_entries),
       .next_valid_i,
       .next_ready_o,
-      .next_i          (next),
+      .next_i        (next),
       .next_rsp_valid_o,
-      .next_rsp_o      (next_rsp),
+      .next_rsp_o    (next_rsp),
       .lookup_valid_i,
-      .lookup_i        (lookup),
+      .lookup_i      (lookup),
       .hit_valid_o,
-      .hit_o           (hit),
+      .hit_o         (hit),
       .cmd_valid_i,
       .cmd_ready_o,
-      .cmd_i           (cmd),
+      .cmd_i         (cmd),
       .ack_valid_o,
-      .ack_o           (ack)
+      .ack_o         (ack)
   );
 
 endmodule

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands around the mux in its tests: walker, memory, controller and consumer, and what each request must bring.
 //
-// Expected rows come from the design's rules alone: which tokens are resident (as the bench installed them), the layout,
-// the block table, the lengths. A row's data are a hash of its addresses, so SRAM and memory hold the same.
+// Expected rows come from the design's rules alone: which tokens are resident (as the bench installed them), the
+// layout, the block table, the lengths. A row's data are a hash of its addresses, so SRAM and memory hold the same.
 #pragma once
 
 #include <algorithm>
@@ -84,11 +84,11 @@ struct Request {
 struct Row {
   unsigned plane, position, beats;
   uint64_t address;
-  bool sink = false;             // which path, unless `either`
-  bool either = false;           // both are right (a retire is under way)
-  unsigned cause = Ok;           // error-flagged, and why
-  bool may_retire = false;       // may come error-flagged
-  bool must_deliver = false;     // its address was out before the retire
+  bool sink = false;          // which path, unless `either`
+  bool either = false;        // both are right (a retire is under way)
+  unsigned cause = Ok;        // error-flagged, and why
+  bool may_retire = false;    // may come error-flagged
+  bool must_deliver = false;  // its address was out before the retire
   bool done = false;
 };
 using RowKey = std::pair<unsigned, unsigned>;  // plane, position
@@ -99,9 +99,9 @@ struct Pending {
   bool keep_failed = false;
   std::set<uint64_t> unread;  // beats of bulk rows whose read was not yet taken (when reads are tracked)
   std::array<bool, 2> ended{};
-  std::array<unsigned, 2> count{};                       // rows per stream
+  std::array<unsigned, 2> count{};                                               // rows per stream
   std::array<std::optional<std::tuple<int64_t, unsigned, unsigned>>, 2> last{};  // order key of the last row
-  std::optional<std::pair<unsigned, unsigned>> first_error;  // position, cause
+  std::optional<std::pair<unsigned, unsigned>> first_error;                      // position, cause
 };
 
 template <class V>
@@ -195,7 +195,8 @@ class Env {
     sim->own_we_i = 0;
   }
 
-  /// A layout with `planes` planes of these row sizes, pages of tokens outside heads or heads outside tokens, and bases.
+  /// A layout with `planes` planes of these row sizes, pages of tokens outside heads or heads outside tokens, and
+  /// bases.
   void plain_layout(const std::vector<std::pair<unsigned, unsigned>>& planes, unsigned page_log2, bool heads_outside,
                     unsigned layer_count, bool fused = false) {
     Layout l;
@@ -658,8 +659,7 @@ class Env {
     Burst& b = reads.front();
     sim->mem_last_i = b.beats == 1;
     sim->mem_error_i = fails(b.address);
-    tb::set_words(sim->mem_data_i,
-                  std::span<const uint32_t>(beat_at(b.address, b.late && poison.contains(b.address))));
+    tb::set_words(sim->mem_data_i, std::span<const uint32_t>(beat_at(b.address, b.late && poison.contains(b.address))));
     b.address += beat_bytes;
     if (--b.beats == 0) reads.pop_front();
   }
@@ -715,7 +715,8 @@ class Env {
       REQUIRE(error == p->keep_failed);
       p->ended[stream] = true;
       ++ends_seen[stream];
-      if (stream == 1 && p->first_error && expect_events) expected_events.push_back({p->request.owner, *p->first_error});
+      if (stream == 1 && p->first_error && expect_events)
+        expected_events.push_back({p->request.owner, *p->first_error});
       if (p->ended[0] && p->ended[1]) {
         for (const auto& [key, row] : p->rows) {
           INFO("row of plane " << key.first << ", position " << key.second);
@@ -771,9 +772,10 @@ class Env {
     }
   }
   static std::string describe(const Request& r) {
-    return "owner " + std::to_string(r.owner) + " layer " + std::to_string(r.layer) + " head " + std::to_string(r.head) +
-           " planes " + std::to_string(r.planes) + (r.by_granule ? " mask " + std::to_string(r.mask) : "") + " first " +
-           std::to_string(r.first) + " count " + std::to_string(r.count) + (r.keep ? " keep" : "") +
+    return "owner " + std::to_string(r.owner) + " layer " + std::to_string(r.layer) + " head " +
+           std::to_string(r.head) + " planes " + std::to_string(r.planes) +
+           (r.by_granule ? " mask " + std::to_string(r.mask) : "") + " first " + std::to_string(r.first) + " count " +
+           std::to_string(r.count) + (r.keep ? " keep" : "") +
            (r.follow ? " follow " + std::to_string(r.follow_id) : "") + (r.bulk_only ? " bulk_only" : "");
   }
   bool wraps(const Pending& p) const { return uint64_t{p.request.first} + p.request.count > positions; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// bypass_mux with the real tag array and slot SRAM: every row exactly once, on the right stream, in order, with its data.
+// bypass_mux with the real tag array and slot SRAM: every row exactly once, on the right stream, in order, with its
+// data.
 #include <VBypass_default.h>
 #include <VBypass_small.h>
 
@@ -103,7 +104,8 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
       }
       env.set_owner(o, owner);
       env.map_all(o);
-      if (errors && rng.percent(30)) env.owners[o].table.erase(static_cast<unsigned>(rng.below(owner.length / page + 1)));
+      if (errors && rng.percent(30))
+        env.owners[o].table.erase(static_cast<unsigned>(rng.below(owner.length / page + 1)));
     }
     // Residents, clustered.
     for (unsigned i = 0; i < 2; ++i) {
@@ -116,9 +118,11 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
         auto position = static_cast<unsigned>(rng.below(rng.coin() ? std::min(owner.committed, 20U) : owner.committed));
         if (!env.residents.empty() && rng.percent(50)) {
           const auto& near = env.residents.begin()->first;
-          if (near.first == o) position = std::min(owner.committed - 1, near.second + static_cast<unsigned>(rng.below(16)));
+          if (near.first == o)
+            position = std::min(owner.committed - 1, near.second + static_cast<unsigned>(rng.below(16)));
         }
-        if (env.effective(o, position) != o || env.residents.contains({o, position}) || !env.word_of(o, position)) continue;
+        if (env.effective(o, position) != o || env.residents.contains({o, position}) || !env.word_of(o, position))
+          continue;
         if (++granules > env.entries / 2) break;
         env.promote(o, position, s, i, rng.percent(80) ? ~0U : static_cast<unsigned>(rng.below(layer_count)));
       }
@@ -164,7 +168,8 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
           r.first = 0;
           r.count = owner.length;
         }
-        if (errors && rng.percent(4)) r.count = static_cast<unsigned>(rng.range(1, std::min(2 * owner.length, env.positions)));
+        if (errors && rng.percent(4))
+          r.count = static_cast<unsigned>(rng.range(1, std::min(2 * owner.length, env.positions)));
       }
       r.bulk_only = rng.percent(10);
       r.keep = rng.percent(20);
@@ -424,8 +429,8 @@ TEST_CASE("the bulk path keeps the bus full on scattered rows", "[bypass]") {
       env.send(r);
     }
     env.drain();
-    const double used = static_cast<double>(env.beats_seen[1]) /
-                        static_cast<double>(env.last_beat[1] - env.first_beat[1] + 1);
+    const double used =
+        static_cast<double>(env.beats_seen[1]) / static_cast<double>(env.last_beat[1] - env.first_beat[1] + 1);
     INFO(c.beats << " beats a row, latency " << c.latency << ": " << used);
     CHECK(used >= 0.98);
   }

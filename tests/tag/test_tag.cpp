@@ -94,9 +94,7 @@ class Bench {
     sim->prof_heads_i[index] = p.heads;
     sim->prof_planes_i[index] = static_cast<uint8_t>(p.planes);
   }
-  void open_profile(unsigned index) {
-    set_profile(index, {true, 0, size.layers, ~uint64_t{0}, 0xff});
-  }
+  void open_profile(unsigned index) { set_profile(index, {true, 0, size.layers, ~uint64_t{0}, 0xff}); }
 
   /// One cycle with these inputs; what the model expects of it is checked in this and the following cycles.
   /// True when the command was taken.
@@ -205,7 +203,7 @@ class Bench {
   Sim<V> sim;
   Sizes size{};
   std::vector<Profile> profiles;
-  State state;                           // as commands see it
+  State state;                                     // as commands see it
   std::pair<unsigned, unsigned> last_ack{~0U, 0};  // status, entry
   unsigned last_hit = 0;
   bool asked = false;  // the search was taken
@@ -503,12 +501,12 @@ void storm(uint64_t seed, unsigned cycles, unsigned granules, unsigned retire_on
     if (!c && rng.percent(90)) {
       Command x;
       const auto dice = rng.below(100);
-      x.op = dice < 30             ? Install
-             : dice < 45           ? SetWord
-             : dice < 60           ? Watermark
+      x.op = dice < 30              ? Install
+             : dice < 45            ? SetWord
+             : dice < 60            ? Watermark
              : dice < 60 + removals ? Remove
-             : dice < 99           ? Find
-                                   : Unknown;
+             : dice < 99            ? Find
+                                    : Unknown;
       x.owner = static_cast<unsigned>(rng.below(owners));
       x.granule = granule();
       x.token = static_cast<unsigned>(rng.below(16));

@@ -332,10 +332,10 @@ def plot_error(data: Data) -> str:
     drawing += columns(values, css, tips, ticks, lambda v: percent(v, 0))
     caption = (
         "Outputs of the RTL against exact attention in double, one (layer, head, step) each, "
-        f"{count(runs[0]['diff']['outputs'])} a policy: the larger of the differences of O (in fp32 ulp of its largest element) and of lse (in ulp of "
-        "max(1, |lse|)). The merge itself adds at most 1 ulp; the rest is the fp32 rounding of what "
-        "the two paths hand to it. The RTL is also compared bit for bit with its arithmetic model: outputs that differ there are "
-        "differences, and none is allowed."
+        f"{count(runs[0]['diff']['outputs'])} a policy: the larger of the differences of O (in fp32 ulp of its "
+        "largest element) and of lse (in ulp of max(1, |lse|)). The merge itself adds at most 1 ulp; the rest is the "
+        "fp32 rounding of what the two paths hand to it. The RTL is also compared bit for bit with its arithmetic "
+        "model: outputs that differ there are differences, and none is allowed."
     )
     return figure("Error in ulp", drawing, caption)
 

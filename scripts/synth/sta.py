@@ -79,16 +79,6 @@ def memory_library(boxes: dict[str, dict[str, Any]], period: float) -> str:
     )
 
 
-def tied(prefix: str, connections: dict[str, list[int | str]]) -> set[str]:
-    """Names of the pins that hang on a constant: no path ends there."""
-    names = set()
-    for port, bits in connections.items():
-        names |= {
-            f"{prefix}{port}[{i}]" if len(bits) > 1 else f"{prefix}{port}" for i, b in enumerate(bits) if isinstance(b, str)
-        }
-    return names
-
-
 def verilog(name: str, module: dict[str, Any], plain: dict[str, str]) -> str:
     """A mapped module in the little Verilog that OpenSTA reads: nets of one bit, no concatenation on the left.
     `plain` gives the cell types their names."""
@@ -126,11 +116,9 @@ def verilog(name: str, module: dict[str, Any], plain: dict[str, str]) -> str:
     return f"module {name} ({', '.join(module['ports'])});\n" + "\n".join(lines) + "\nendmodule\n"
 
 
-def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """Writes one netlist of the unit and its parts; the memories in it, and the pins that are tied to constants."""
+def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> dict[str, dict[str, Any]]:
+    """Writes one netlist of the unit and its parts; the memories in it."""
     boxes: dict[str, dict[str, Any]] = {}
-    constant: set[str] = set()
-    instances: dict[str, list[str]] = {unit.name: [""]}
     with (out / "sta.v").open("w") as text:
         for name in [unit.name, *unit.parts]:
             netlist = folder / name / "netlist.json"
@@ -139,70 +127,79 @@ def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> tup
             design = json.loads(netlist.read_text())["modules"]
             module = design[name]
             plain: dict[str, str] = {}
-            for cell, info in module["cells"].items():
-                kind = info["type"]
+            for kind in sorted({info["type"] for info in module["cells"].values()}):
                 base = kind.split("$")[0]
-                if base in unit.parts and name == unit.name:
+                if base in unit.parts:
                     plain[kind] = base
-                    instances.setdefault(base, []).append(f"{cell}/")
-                elif base in memories and kind not in plain:
+                elif base in memories:
                     plain[kind] = f"{base}_{len(boxes)}"
                     boxes[plain[kind]] = design[kind]
-                for prefix in instances.get(name, []):
-                    constant |= tied(f"{prefix}{cell}/", info["connections"])
-            if name == unit.name:
-                outputs = {p: i["bits"] for p, i in module["ports"].items() if i["direction"] == "output"}
-                constant |= tied("", outputs)
             text.write(verilog(name, module, plain))
-    return boxes, constant
+    return boxes
 
 
-def analyse(name: str, config: str, lib: flow.Library, folder: Path, memories: list[str]) -> list[str]:
-    """Runs OpenSTA on a unit; what is wrong with its constraints."""
-    unit = flow.unit(name)
-    out = folder / name
-    boxes, constant = gather(unit, folder, out, memories)
-    reads = [f"read_liberty {f}" for f in lib.files]
-    if boxes:
-        (out / "memories.lib").write_text(memory_library(boxes, period_ns(lib)))
-        reads.append(f"read_liberty {out / 'memories.lib'}")
-    tcl = "\n".join(
-        [
-            *reads,
-            f"read_verilog {out / 'sta.v'}",
-            f"link_design {name}",
-            f"source {flow.ROOT / str(lib.sdc)}",
-            f"source {flow.ROOT / 'constraints/kvsink.sdc'}",
-            'puts "TAG setup"',
-            "check_setup -verbose",
-            'puts "TAG paths"',
-            "report_checks -path_delay max -format full -digits 3",
-            'puts "TAG end"',
-            "exit",
-        ]
-    )
-    (out / "sta.tcl").write_text(tcl + "\n")
+def opensta(script: Path, lines: list[str]) -> str:
+    """What OpenSTA prints for a script; the script and the output stay beside the netlist."""
+    script.write_text("\n".join([*lines, 'puts "TAG end"', "exit"]) + "\n")
     try:
         done = subprocess.run(
-            ["sta", "-no_splash", "-exit", str(out / "sta.tcl")],
+            ["sta", "-no_splash", "-exit", str(script)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
     except FileNotFoundError:
         raise SystemExit("sta: OpenSTA is not installed (make doctor)") from None
-    log = done.stdout
-    (out / "sta.log").write_text(log)
+    script.with_suffix(".log").write_text(done.stdout)
+    return done.stdout
+
+
+def constants(out: Path, reads: list[str], endpoints: list[str]) -> set[str]:
+    """Which of the endpoints hold a constant, also through cells and across units: no path ends there."""
+    asks = [f"report_constant [get_{'pins' if '/' in e else 'ports'} {{{e}}}]" for e in endpoints]
+    log = opensta(out / "constants.tcl", [*reads, 'puts "TAG constants"', *asks])
+    answers = [line.rsplit(" ", 1) for line in log.partition("TAG constants")[2].splitlines() if " " in line]
+    # A pin is answered by its own name, without its instance: the order tells which.
+    values = [a[1] for a in answers if len(a) == 2 and a[1] in ("0", "1", "X")]
+    if len(values) != len(endpoints):
+        return set()
+    return {e for e, v in zip(endpoints, values) if v != "X"}
+
+
+def analyse(name: str, config: str, lib: flow.Library, folder: Path, memories: list[str]) -> list[str]:
+    """Runs OpenSTA on a unit; what is wrong with its constraints."""
+    out = folder / name
+    boxes = gather(flow.unit(name), folder, out, memories)
+    reads = [f"read_liberty {f}" for f in lib.files]
+    if boxes:
+        (out / "memories.lib").write_text(memory_library(boxes, period_ns(lib)))
+        reads.append(f"read_liberty {out / 'memories.lib'}")
+    reads += [
+        f"read_verilog {out / 'sta.v'}",
+        f"link_design {name}",
+        f"source {flow.ROOT / str(lib.sdc)}",
+        f"source {flow.ROOT / 'constraints/kvsink.sdc'}",
+    ]
+    paths = "report_checks -path_delay max -format full -digits 3"
+    log = opensta(out / "sta.tcl", [*reads, 'puts "TAG setup"', "check_setup -verbose", 'puts "TAG paths"', paths])
     if "TAG end" not in log:
         return [f"OpenSTA stopped: {next((x for x in log.splitlines() if 'Error' in x), log[-200:])}"]
     before, _, rest = log.partition("TAG setup")
-    setup, _, _ = rest.partition("TAG paths")
-    wrong = [line for line in before.splitlines() if re.search(r"Error|not found|Warning", line)]
+    findings: dict[str, list[str]] = {}
     heading = ""
-    for line in setup.splitlines():
+    for line in rest.partition("TAG paths")[0].splitlines():
         if line.startswith("Warning"):
             heading = line
-        elif line.strip() and line.strip() not in constant:
-            wrong += [heading, line.strip()] if heading else [line.strip()]
-            heading = ""
+            findings[heading] = []
+        elif line.strip():
+            findings.setdefault(heading, []).append(line.strip())
+    wrong = [line for line in before.splitlines() if re.search(r"Error|not found|Warning", line)]
+    for heading, names in findings.items():
+        if "unconstrained endpoint" in heading:
+            constant = constants(out, reads, names)
+            names = [n for n in names if n not in constant]
+            heading = f"{len(names)} endpoints are unconstrained and not constant"
+            if not names:
+                continue
+        wrong += [heading, *names]
     verdict = "FAIL  {}: constraints are not complete" if wrong else "pass  {}: every endpoint constrained"
     print(verdict.format(f"{name:20} {config}, {lib.name}"))
     return wrong

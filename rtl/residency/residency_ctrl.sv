@@ -1031,7 +1031,6 @@ module residency_ctrl
             EcFill: begin
               slot_d = fill_head;
               row_raddr = fill_head;
-              trace_d = '{valid: 1'b1, kind: TrFill, slot: fill_head, data: '0};
               st_d = StFill;
             end
             EcFree: begin
@@ -1627,11 +1626,14 @@ module residency_ctrl
 
       StFill: begin
         st_d = StIdle;
+        trace_d = '{valid: 1'b1, kind: TrFill, slot: slot_q, data: '0};
         row_wdata = row_rdata;
         if (row_rdata.state != SlFilling) begin
           row_we = 1'b1;
           row_wdata.stage = SgNone;
+          trace_d.data = 16'd2;
         end else if (row_rdata.not_before > now_i) begin
+          trace_d.data = 16'd1;
           fill_push = 1'b1;
         end else begin
           row_we = 1'b1;

@@ -171,7 +171,7 @@ package residency_pkg;
     TrWalk,
     TrProgress,
     TrEnd,
-    TrFill,      // head of the fill queue looked at
+    TrFill,      // head of the fill queue looked at: data = 0 to the walker, 1 to the tail, 2 dropped
     TrRow,       // a sweep acts on this row
     TrScore,     // a row's score was taken
     TrTop,       // an answer of Top was taken

@@ -117,15 +117,15 @@ struct OwnerArgs {
   uint32_t length = 256, committed = 256;
   uint32_t tenant = 1;
   bool is_public = false;
-  std::optional<uint32_t> prefix_owner = std::nullopt;
+  int64_t prefix_owner = -1;  // none
   uint32_t prefix_len = 0;
   uint32_t profile = 0, slot_min = 0, slot_max = 0xffff;
 };
 inline Cmd set_owner(uint32_t owner, const OwnerArgs& a) {
   Cmd c{.op = kSetOwner, .owner = owner, .first = a.length, .count = a.committed};
-  c.flags = static_cast<uint8_t>(1 | (a.is_public ? 2 : 0) | (a.prefix_owner ? 4 : 0));
+  c.flags = static_cast<uint8_t>(1 | (a.is_public ? 2 : 0) | (a.prefix_owner >= 0 ? 4 : 0));
   c.arg0 = 0x10000 + owner * 0x1000;
-  c.arg1 = a.prefix_len | (static_cast<uint64_t>(a.prefix_owner.value_or(0)) << 32);
+  c.arg1 = a.prefix_len | (static_cast<uint64_t>(a.prefix_owner < 0 ? 0 : a.prefix_owner) << 32);
   c.arg2 = a.tenant | (static_cast<uint64_t>(a.slot_min) << 16) | (static_cast<uint64_t>(a.slot_max) << 32) |
            (static_cast<uint64_t>(a.profile) << 48);
   return c;
@@ -285,7 +285,7 @@ class Env {
   std::deque<Desc> descs;                 // all taken
   std::map<uint32_t, uint64_t> averages;  // E by slot, as updated
   std::function<void(Seen, const SeenFields&, const Cmd*)> watch;
-  uint64_t wall = 0;                      // cycles
+  uint64_t wall = 0;  // cycles
   unsigned max_promote_latency = 0;
 
   [[nodiscard]] uint64_t now() const { return sim_.cycle(); }
@@ -396,6 +396,7 @@ class Env {
   struct Walk {
     uint32_t owner, position;
     uint64_t at;
+    uint32_t slot;
   };
   struct Job {
     Desc desc;
@@ -601,6 +602,10 @@ class Env {
     // The trace is a cycle late: it goes first.
     if (p.trace_valid_o) saw(Seen::kTrace, {p.trace_kind_o, p.trace_slot_o, p.trace_data_o});
     if (p.trace_valid_o && p.trace_kind_o == kTrFree) freed(p.trace_slot_o);
+    if (p.trace_valid_o && p.trace_kind_o == kTrFill && p.trace_data_o == 0) {
+      slot[p.trace_slot_o].walking = true;
+      to_walker_.push_back(p.trace_slot_o);
+    }
 
     if (p.cmd_valid_i && p.cmd_ready_o) {
       const auto w = waiting_.front();
@@ -675,26 +680,18 @@ class Env {
     // walker
     if (p.walk_rsp_valid_i && p.walk_rsp_ready_o) {
       saw(Seen::kWalkAnswer, {p.walk_rsp_status_i, p.walk_rsp_word_i, p.walk_rsp_committed_i});
-      for (auto& s : slot) {
-        if (s.walking && s.owner == walks_.front().owner && s.position == walks_.front().position) {
-          s.walking = false;
-          break;
-        }
-      }
+      slot[walks_.front().slot].walking = false;
       walks_.pop_front();
       walk_up_ = false;
     }
     if (p.walk_req_valid_o && p.walk_req_ready_i) {
-      bool known = false;
-      for (auto& s : slot) {
-        if (!known && s.state != Slot::kFree && !s.walking && s.owner == p.walk_req_owner_o &&
-            s.position == p.walk_req_position_o && (s.state == Slot::kFilling || s.state == Slot::kLeaving)) {
-          s.walking = true;
-          known = true;
-        }
-      }
-      need(known, "a translation asked for a token that was not granted");
-      walks_.push_back({p.walk_req_owner_o, p.walk_req_position_o, now() + 1 + rng.below(12)});
+      need(!to_walker_.empty(), "a translation asked for without a slot");
+      const uint32_t n = to_walker_.front();
+      to_walker_.pop_front();
+      need(slot[n].state != Slot::kFree && slot[n].owner == p.walk_req_owner_o &&
+               slot[n].position == p.walk_req_position_o,
+           "a translation asked for a token that was not granted");
+      walks_.push_back({p.walk_req_owner_o, p.walk_req_position_o, now() + 1 + rng.below(12), n});
     }
 
     // tag array
@@ -982,6 +979,7 @@ class Env {
   std::optional<Cmd> command_;
   std::optional<uint32_t> strengthen_;
   std::deque<Walk> walks_;
+  std::deque<uint32_t> to_walker_;
   std::optional<Ack> ack_;
   std::vector<std::optional<Entry>> used_entries;
   uint64_t tag_sweep_until_ = 0, fence_until_ = 0;

@@ -6,6 +6,7 @@ CONFIG    ?= small
 POLICY    ?= sinks
 TEST      ?=
 SEED      ?= 1
+MERGES    ?= 100000000
 UNIT      ?=
 LIB       ?= osu018
 PDK       ?=
@@ -20,7 +21,9 @@ KVSINK := $(BUILD)/bin/kvsink
 export PYTHON VERILATOR YOSYS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
+
+.PHONY: soak-replay soak-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -74,6 +77,14 @@ synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/ar
 
 sta: env-all ## constraints against the mapped netlists of CONFIG: set-up complete, nothing unconstrained
 	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(UNIT),--unit $(UNIT))
+
+soak-replay: configure ## every trace x policy x configuration x timing (over an hour)
+	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
+	@$(PY) scripts/soak_replay.py --kvsink $(KVSINK) --jobs $(JOBS) --seed $(SEED) $(SOAK_TRACES)
+
+soak-merge: configure ## MERGES random merges, RTL against the bit-exact model
+	@cmake --build $(BUILD) -j $(JOBS) --target soak_merge
+	@$(BUILD)/tests/soak_merge rtl $(MERGES) $(SEED)
 
 clean: ## remove what was built (the Python environment stays)
 	@rm -rf build

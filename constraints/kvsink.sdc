@@ -30,8 +30,8 @@ set_output_delay -max $kvs_outside -clock clk [all_outputs]
 set_output_delay -min 0 -clock clk [all_outputs]
 set_load $kvs_load [all_outputs]
 
-# Reset is asserted at any time and released on a clock edge by a synchroniser outside, through a balanced tree that is
-# built like the clock's: the path from the port is no path of the logic.
+# Reset is asserted at any time and released on a clock edge by the synchroniser in kvsink_top, through a tree that is
+# balanced like the clock's: the path from the port is no path of the logic.
 set_input_delay 0 -clock clk [get_ports rst_ni]
 set_input_transition $kvs_transition [get_ports rst_ni]
 set_false_path -from [get_ports rst_ni]

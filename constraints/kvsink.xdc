@@ -12,5 +12,5 @@ set_input_delay -clock clk -min 0.000 \
 set_output_delay -clock clk -max 1.500 [all_outputs]
 set_output_delay -clock clk -min 0.000 [all_outputs]
 
-# Asserted at any time, released on a clock edge by a synchroniser outside.
+# Asserted at any time, released on a clock edge by the synchroniser in kvsink_top.
 set_false_path -from [get_ports rst_ni]

@@ -319,6 +319,34 @@ TEST_CASE("An answer that waits when its owner is retired comes from the new tab
   }
 }
 
+TEST_CASE("A table word may change in each of the three orders that the decision names", "[walk]") {
+  Bench<VWalker_default> bench(memory_of(10), 4);
+  const Context c = one_owner(bench, 1, 32);
+  const auto ask = [&](uint32_t block) {
+    bench.source[1].push({1, block * 16});
+    bench.drain();
+    return bench.done[1].back().answer.word;
+  };
+  const auto write = [&](uint32_t round) { bench.memory.write32(c.base + 4 * 9, word_of(1, 9, round)); };
+  const auto retire = [&] {
+    bench.retire = Retire{false, 1};
+    bench.tick();
+  };
+  CHECK(ask(9) == word_of(1, 9));
+  write(1);  // write, retire
+  retire();
+  CHECK(ask(9) == word_of(1, 9, 1));
+  retire();  // retire, write, retire; a neighbour is asked for in between
+  ask(10);
+  write(2);
+  retire();
+  CHECK(ask(9) == word_of(1, 9, 2));
+  retire();  // retire, write, and no request in between
+  for (int i = 0; i < 30; ++i) bench.tick();
+  write(3);
+  CHECK(ask(9) == word_of(1, 9, 3));
+}
+
 TEST_CASE("Appending needs no retire, and mapping an unmapped block needs none", "[walk]") {
   Bench<VWalker_default> bench(memory_of(10), 4);
   Context c = one_owner(bench, 1, 3);
@@ -378,5 +406,46 @@ TEST_CASE("Many retires of one owner never bring an old line back", "[walk]") {
     bench.drain();
     CHECK(bench.done[1].back().answer.word == word_of(1, block, round));
     CHECK(bench.done[0].back().answer.word == word_of(2, block));
+  }
+}
+
+TEST_CASE("A line left alone through any number of retires is not taken for a fresh one", "[walk]") {
+  Bench<VWalker_small> bench(memory_of(4), 4);
+  const Context c = one_owner(bench, 1, 32);
+  for (uint32_t retires = 1; retires <= 40; ++retires) {
+    CAPTURE(retires);
+    bench.source[0].push({1, 0});
+    bench.drain();
+    bench.memory.write32(c.base, word_of(1, 0, retires));
+    for (uint32_t i = 0; i < retires; ++i) {
+      bench.retire = Retire{false, 1};
+      bench.tick();
+    }
+    bench.source[0].push({1, 0});
+    bench.drain();
+    CHECK(bench.done[0].back().answer.word == word_of(1, 0, retires));
+  }
+}
+
+TEST_CASE("Lines of two owners that meet in a set are told apart", "[walk]") {
+  // Neighbouring lines of neighbouring owners: the set is a fold of address and owner, so they share one.
+  Bench<VWalker_default> bench(memory_of(10), 4);
+  const uint32_t words = bench.line_words();
+  for (uint32_t round = 0; round < 4; ++round) {
+    for (uint32_t owner = 0; owner < 2; ++owner) {
+      Context c;
+      c.valid = true;
+      c.base = kTables + 4ULL * words * (owner ^ (round & 1));
+      c.length = words * 16;
+      fill_table(bench, owner, c, words);
+      bench.write_owner(owner, c);
+      bench.retire = Retire{true, 0};
+      bench.tick();
+    }
+    for (uint32_t owner = 0; owner < 2; ++owner) {
+      bench.source[0].push({owner, 16});
+      bench.drain();
+      CHECK(bench.done[0].back().answer == Answer{kOk, owner, word_of(owner, 1), false});
+    }
   }
 }

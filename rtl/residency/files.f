@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 rtl/residency/residency_pkg.sv
 rtl/residency/residency_slots.sv
 rtl/residency/residency_profiles.sv

@@ -142,6 +142,7 @@ module residency_ctrl
     StScore2,
     StScore3,     // sweep
     StTopCount,
+    StTopAsked,
     StCand1,
     StCand2,
     StCand3,
@@ -1839,8 +1840,11 @@ module residency_ctrl
         sc_d.prefill = sw_q.prefill;
         sc_valid_d = !(sw_q.prefill && top_count == '0);
         sw_d.phase = sc_valid_d ? PhTop : PhFree;
-        st_d = StIdle;
+        st_d = StTopAsked;
       end
+
+      // The count is of this moment: nothing else is decided before the scorer has it.
+      StTopAsked: if (!sc_valid_q) st_d = StIdle;
 
       // The strongest token without a row becomes a candidate.
       StCand1: begin

@@ -44,7 +44,6 @@ module tag_next
   tag_next_req_t req_q;
   logic [StepW-1:0] step_q;  // digits left
   logic [Entries-1:0] cand_q;
-  logic any_q;  // there was a candidate
   logic [Digits-1:0][DigitW-1:0] found_q;
 
   // The digit that the step looks at, of every candidate, and which values occur.
@@ -70,8 +69,8 @@ module tag_next
     end
   end
 
-  // An entry that was removed is no candidate any more: it may come to hold another granule. If none is left, the bits
-  // not known yet become 0, which no candidate is below; `from` may be above that.
+  // An entry may be removed and come to hold another granule during the search. What is put together then is still below
+  // all candidates that were dropped: they had a higher digit behind the same ones. Only `from` may be above it.
   gran_t found_granule, answer;
   assign answer = (found_granule < req_q.from) ? req_q.from : found_granule;
   logic found_unused;
@@ -105,16 +104,15 @@ module tag_next
     end
     if (state_q == Search) begin
       step_q <= step_q - StepW'(1);
-      if (step_q == StepW'(Digits - 1)) any_q <= cand_q != '0;
       for (int unsigned e = 0; e < Entries; e++) begin
-        if (digit[e] != lowest || !entry_valid_i[e]) cand_q[e] <= 1'b0;
+        if (digit[e] != lowest) cand_q[e] <= 1'b0;
       end
       for (int unsigned d = 0; d < Digits; d++) begin
         if (step_q == StepW'(d)) found_q[d] <= lowest;
       end
     end
     if (state_q == Answer) begin
-      rsp_o.found   <= any_q && answer <= req_q.to;
+      rsp_o.found   <= cand_q != '0 && answer <= req_q.to;
       rsp_o.granule <= answer;
     end
   end

@@ -545,6 +545,7 @@ class Env {
   unsigned accepted = 0;
   std::array<uint64_t, 2> rows_seen{}, beats_seen{}, ends_seen{};
   uint64_t errors_seen = 0, retired_seen = 0, bursts = 0, burst_beats = 0, longest_burst = 0, events = 0;
+  uint64_t late_beats = 0;                            // read after a retire from where it had emptied the memory
   std::array<uint64_t, 2> first_beat{}, last_beat{};  // cycles
   std::deque<Pending> pending;
   unsigned ack_entry = 0;
@@ -675,6 +676,7 @@ class Env {
     ++bursts;
     burst_beats += beats;
     longest_burst = std::max<uint64_t>(longest_burst, beats);
+    if (sim.cycle() >= poison_from && poison.contains(a)) late_beats += beats;
     if (track_reads) {
       // Requests are read in order, so a read is the first one's that waits for it.
       for (unsigned b = 0; b < beats; ++b) {

@@ -115,11 +115,12 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
         const auto o = static_cast<unsigned>(rng.below(4));
         const Owner& owner = env.owners[o];
         if (!owner.valid) continue;
-        auto position = static_cast<unsigned>(rng.below(rng.coin() ? std::min(owner.committed, 20U) : owner.committed));
+        // Also above the committed length: whatever the controller does, such a token must not hit.
+        auto position = static_cast<unsigned>(rng.below(rng.coin() ? std::min(owner.length, 20U) : owner.length));
         if (!env.residents.empty() && rng.percent(50)) {
           const auto& near = env.residents.begin()->first;
           if (near.first == o)
-            position = std::min(owner.committed - 1, near.second + static_cast<unsigned>(rng.below(16)));
+            position = std::min(owner.length - 1, near.second + static_cast<unsigned>(rng.below(16)));
         }
         if (env.effective(o, position) != o || env.residents.contains({o, position}) || !env.word_of(o, position))
           continue;
@@ -389,6 +390,8 @@ TEST_CASE("a retire flags the rows that were not yet read, and only those", "[by
     env.drain();
     for (unsigned i = 0; i < 10; ++i) env.tick();
     CHECK(env.events <= 3);
+    // Rows on their way are read for nothing, those behind them are not (here no two rows make one burst).
+    if (when % 2 == 1) CHECK(env.late_beats <= 30);
   }
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 rtl/bypass/bypass_pkg.sv
 rtl/bypass/bypass_jobs.sv
 rtl/bypass/bypass_lists.sv

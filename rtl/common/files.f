@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 rtl/common/kv_fifo.sv
 rtl/common/kv_skid.sv
 rtl/common/kv_ram_1r1w.sv

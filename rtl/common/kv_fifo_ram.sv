@@ -29,9 +29,9 @@ module kv_fifo_ram #(
   end
 
   logic [PtrW-1:0] wr_q, rd_q;
-  logic [CountW-1:0] count_q;   // all elements
+  logic [CountW-1:0] count_q;  // all elements
   logic [CountW-1:0] stored_q;  // elements in the memory that no read was started for
-  logic read, read_q;           // a read was started in the last cycle
+  logic read, read_q;  // a read was started in the last cycle
   logic push, pop;
   T rdata;
   logic [1:0] out_count;
@@ -58,9 +58,9 @@ module kv_fifo_ram #(
     end else begin
       if (push) wr_q <= next(wr_q);
       if (read) rd_q <= next(rd_q);
-      count_q <= count_q + CountW'(push) - CountW'(pop);
+      count_q  <= count_q + CountW'(push) - CountW'(pop);
       stored_q <= stored_q + CountW'(push) - CountW'(read);
-      read_q <= read;
+      read_q   <= read;
     end
   end
 

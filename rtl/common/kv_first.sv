@@ -3,7 +3,7 @@
 //   Width  bits, 1 or more
 
 module kv_first #(
-    parameter int unsigned Width = 16,
+    parameter  int unsigned Width  = 16,
     localparam int unsigned IndexW = (Width > 1) ? $clog2(Width) : 1
 ) (
     input  logic [ Width-1:0] bits_i,
@@ -17,7 +17,7 @@ module kv_first #(
   end
 
   assign onehot_o = bits_i & (~bits_i + Width'(1));
-  assign none_o = bits_i == '0;
+  assign none_o   = bits_i == '0;
 
   always_comb begin
     index_o = '0;

@@ -7,8 +7,8 @@
 //   Width  bits a word
 
 module kv_ram_1rw #(
-    parameter int unsigned Words = 2,
-    parameter int unsigned Width = 8,
+    parameter  int unsigned Words = 2,
+    parameter  int unsigned Width = 8,
     localparam int unsigned AddrW = $clog2(Words)
 ) (
     input  logic             clk_i,

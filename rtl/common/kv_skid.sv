@@ -20,17 +20,17 @@ module kv_skid #(
 
   assign ready_o = !spare_valid_q;
   assign valid_o = out_valid_q;
-  assign data_o = out_q;
+  assign data_o  = out_q;
 
   logic out_load;
   assign out_load = ready_i || !out_valid_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      out_valid_q <= 1'b0;
+      out_valid_q   <= 1'b0;
       spare_valid_q <= 1'b0;
     end else if (out_load) begin
-      out_valid_q <= spare_valid_q || valid_i;
+      out_valid_q   <= spare_valid_q || valid_i;
       spare_valid_q <= 1'b0;
     end else if (valid_i && ready_o) begin
       spare_valid_q <= 1'b1;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 rtl/csr/gen/kvsink_regs_pkg.sv
 rtl/csr/gen/kvsink_regs.sv
 rtl/csr/gen/kvsink_csr_check.sv

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 rtl/merge/merge_const_pkg.sv
 rtl/merge/merge_pkg.sv
 rtl/merge/merge_rom_exp.sv

@@ -30,19 +30,67 @@ package kvsink_cfg_pkg;
   } cfg_t;
 
   localparam cfg_t CfgSmall = '{
-      layers: 8, q_heads: 8, kv_heads: 4, row_bytes: 128, positions: 512, scored: 512, owners: 4, entries: 16,
-      slots: 32, sram_bytes: 65536, translations: 64, readers: 4, profiles: 2, lanes: 4, bus_bits: 128, row_reads: 32,
-      log_records: 256, top_k: 16, bulk_beats: 512
+      layers: 8,
+      q_heads: 8,
+      kv_heads: 4,
+      row_bytes: 128,
+      positions: 512,
+      scored: 512,
+      owners: 4,
+      entries: 16,
+      slots: 32,
+      sram_bytes: 65536,
+      translations: 64,
+      readers: 4,
+      profiles: 2,
+      lanes: 4,
+      bus_bits: 128,
+      row_reads: 32,
+      log_records: 256,
+      top_k: 16,
+      bulk_beats: 512
   };
   localparam cfg_t CfgDefault = '{
-      layers: 128, q_heads: 128, kv_heads: 64, row_bytes: 1152, positions: 131072, scored: 32768, owners: 64,
-      entries: 64, slots: 256, sram_bytes: 4194304, translations: 2048, readers: 8, profiles: 4, lanes: 8,
-      bus_bits: 256, row_reads: 128, log_records: 1024, top_k: 64, bulk_beats: 512
+      layers: 128,
+      q_heads: 128,
+      kv_heads: 64,
+      row_bytes: 1152,
+      positions: 131072,
+      scored: 32768,
+      owners: 64,
+      entries: 64,
+      slots: 256,
+      sram_bytes: 4194304,
+      translations: 2048,
+      readers: 8,
+      profiles: 4,
+      lanes: 8,
+      bus_bits: 256,
+      row_reads: 128,
+      log_records: 1024,
+      top_k: 64,
+      bulk_beats: 512
   };
   localparam cfg_t CfgLarge = '{
-      layers: 128, q_heads: 128, kv_heads: 64, row_bytes: 1152, positions: 131072, scored: 131072, owners: 512,
-      entries: 512, slots: 4096, sram_bytes: 100663296, translations: 8192, readers: 16, profiles: 8, lanes: 16,
-      bus_bits: 512, row_reads: 256, log_records: 4096, top_k: 64, bulk_beats: 512
+      layers: 128,
+      q_heads: 128,
+      kv_heads: 64,
+      row_bytes: 1152,
+      positions: 131072,
+      scored: 131072,
+      owners: 512,
+      entries: 512,
+      slots: 4096,
+      sram_bytes: 100663296,
+      translations: 8192,
+      readers: 16,
+      profiles: 8,
+      lanes: 16,
+      bus_bits: 512,
+      row_reads: 256,
+      log_records: 4096,
+      top_k: 64,
+      bulk_beats: 512
   };
 
 `ifdef KVSINK_CONFIG_SMALL
@@ -58,16 +106,16 @@ package kvsink_cfg_pkg;
 
   // One line a value that a sweep may set.
 `ifndef KVSINK_ENTRIES
-`define KVSINK_ENTRIES Named.entries
+  `define KVSINK_ENTRIES Named.entries
 `endif
 `ifndef KVSINK_LANES
-`define KVSINK_LANES Named.lanes
+  `define KVSINK_LANES Named.lanes
 `endif
 `ifndef KVSINK_BUS_BITS
-`define KVSINK_BUS_BITS Named.bus_bits
+  `define KVSINK_BUS_BITS Named.bus_bits
 `endif
 `ifndef KVSINK_ROW_READS
-`define KVSINK_ROW_READS Named.row_reads
+  `define KVSINK_ROW_READS Named.row_reads
 `endif
 
   localparam int unsigned Layers = Named.layers;

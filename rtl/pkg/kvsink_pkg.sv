@@ -65,32 +65,32 @@ package kvsink_pkg;
   // Status of commands, descriptors and translations, and cause of log records. Values are part of the software
   // interface (sw/driver states the same list; the csr tests compare them).
   typedef enum logic [7:0] {
-    StOk            = 8'h00,
-    StBudget        = 8'h01,  // refused: SRAM_budget or the owner's maximum reached
-    StNoSlot        = 8'h02,  // refused: no free slot in the profile's region
-    StNoEntry       = 8'h03,  // refused: no free tag entry
-    StWindow        = 8'h04,  // refused: the owner's residency is frozen by an open window
-    StBadOwner      = 8'h05,  // owner not valid or out of range
-    StBadRange      = 8'h06,  // positions beyond the committed length, or an empty range
-    StBadProfile    = 8'h07,  // profile not set, does not cover the present one, or does not fit
-    StLogFull       = 8'h08,  // refused: no room for the record of its end
-    StBadCommand    = 8'h09,  // unknown opcode, or a field out of range
-    StBusy          = 8'h0a,  // refused: the owner is referenced, or the table for this kind of command is full
-    StTenant        = 8'h0b,  // refused: a prefix owner of another tenant that is not public
-    StUnmapped      = 8'h0c,  // the block table word has its unmapped bit set
-    StGeneration    = 8'h0d,  // the granule has an entry of another block or generation
-    StBusError      = 8'h0e,  // SLVERR or DECERR
-    StTimeout       = 8'h0f,  // a response did not come in time
-    StAborted       = 8'h10,  // ended by abort, retire, let_go or an owner's reset
-    StDeadline      = 8'h11,  // completed, after its deadline
-    StAlready       = 8'h12,  // promote of a token that is resident: contract strengthened where stronger
-    StNotResident   = 8'h13,  // let_go or abort of a token without a slot
-    StEvicted       = 8'h14,  // left: the lowest best-effort slot of an owner under pressure
-    StThreshold     = 8'h15,  // left: below T_evict for N_evict steps
-    StCommand       = 8'h16,  // left: let_go
-    StRetired       = 8'h17,  // left: retire or an owner's reset
-    StStale         = 8'h18,  // a follower of a list that is no longer kept
-    StNoPlan        = 8'h19   // plan refused (item number in value)
+    StOk          = 8'h00,
+    StBudget      = 8'h01,  // refused: SRAM_budget or the owner's maximum reached
+    StNoSlot      = 8'h02,  // refused: no free slot in the profile's region
+    StNoEntry     = 8'h03,  // refused: no free tag entry
+    StWindow      = 8'h04,  // refused: the owner's residency is frozen by an open window
+    StBadOwner    = 8'h05,  // owner not valid or out of range
+    StBadRange    = 8'h06,  // positions beyond the committed length, or an empty range
+    StBadProfile  = 8'h07,  // profile not set, does not cover the present one, or does not fit
+    StLogFull     = 8'h08,  // refused: no room for the record of its end
+    StBadCommand  = 8'h09,  // unknown opcode, or a field out of range
+    StBusy        = 8'h0a,  // refused: the owner is referenced, or the table for this kind of command is full
+    StTenant      = 8'h0b,  // refused: a prefix owner of another tenant that is not public
+    StUnmapped    = 8'h0c,  // the block table word has its unmapped bit set
+    StGeneration  = 8'h0d,  // the granule has an entry of another block or generation
+    StBusError    = 8'h0e,  // SLVERR or DECERR
+    StTimeout     = 8'h0f,  // a response did not come in time
+    StAborted     = 8'h10,  // ended by abort, retire, let_go or an owner's reset
+    StDeadline    = 8'h11,  // completed, after its deadline
+    StAlready     = 8'h12,  // promote of a token that is resident: contract strengthened where stronger
+    StNotResident = 8'h13,  // let_go or abort of a token without a slot
+    StEvicted     = 8'h14,  // left: the lowest best-effort slot of an owner under pressure
+    StThreshold   = 8'h15,  // left: below T_evict for N_evict steps
+    StCommand     = 8'h16,  // left: let_go
+    StRetired     = 8'h17,  // left: retire or an owner's reset
+    StStale       = 8'h18,  // a follower of a list that is no longer kept
+    StNoPlan      = 8'h19   // plan refused (item number in value)
   } status_e;
 
   // ---------------------------------------------------------------------------------------------- owner contexts
@@ -127,53 +127,53 @@ package kvsink_pkg;
   } plane_cfg_t;
 
   typedef struct packed {
-    logic [2:0]                 page_log2;   // tokens a page: 2**page_log2, 4 to 7
-    logic [4:0]                 block_bits;  // B: table word bits [B-1:0] are the physical block; 1 to 31
-    stride_t [StrideSets-1:0]   stride;
-    plane_cfg_t [Planes-1:0]    plane;
-    layers_t                    layers;      // layers of the model
+    logic [2:0]               page_log2;   // tokens a page: 2**page_log2, 4 to 7
+    logic [4:0]               block_bits;  // B: table word bits [B-1:0] are the physical block; 1 to 31
+    stride_t [StrideSets-1:0] stride;
+    plane_cfg_t [Planes-1:0]  plane;
+    layers_t                  layers;      // layers of the model
   } layout_cfg_t;
 
   // Where a profile's slots lie. Slots of a profile are equal; slot s starts at sram_base + (s - slot_first)*slot_beats.
   // Inside a slot: rank(layer)*layer_beats + rank(head)*head_beats + plane_beat[plane].
   typedef struct packed {
-    logic                              valid;
-    layer_t                            layer_first;
-    layers_t                           layer_count;
-    head_mask_t                        head_mask;
-    plane_mask_t                       plane_mask;
-    slot_t                             slot_first;
-    slots_t                            slot_count;
-    sram_addr_t                        sram_base;
-    logic [$clog2(SramBeats):0]        slot_beats;   // layer_count * layer_beats
-    logic [$clog2(SramBeats):0]        layer_beats;  // popcount(head_mask) * head_beats
-    logic [$clog2(SramBeats):0]        head_beats;   // sum of row_beats over plane_mask
-    logic [Planes-1:0][$clog2(SramBeats):0] plane_beat;  // sum of row_beats over the lower planes of plane_mask
+    logic                                   valid;
+    layer_t                                 layer_first;
+    layers_t                                layer_count;
+    head_mask_t                             head_mask;
+    plane_mask_t                            plane_mask;
+    slot_t                                  slot_first;
+    slots_t                                 slot_count;
+    sram_addr_t                             sram_base;
+    logic [$clog2(SramBeats):0]             slot_beats;   // layer_count * layer_beats
+    logic [$clog2(SramBeats):0]             layer_beats;  // popcount(head_mask) * head_beats
+    logic [$clog2(SramBeats):0]             head_beats;   // sum of row_beats over plane_mask
+    logic [Planes-1:0][$clog2(SramBeats):0] plane_beat;   // sum of row_beats over the lower planes of plane_mask
   } profile_cfg_t;
 
   // Registers of the residency controller and the scorer (csr).
   typedef struct packed {
-    slots_t      sram_budget;         // slots of all owners together
-    score_t      t_sink;
-    score_t      t_pin;               // all ones: automatic placement never pins
-    score_t      t_promote;
-    score_t      t_evict;
-    logic [15:0] alpha;               // UQ0.16
-    logic [7:0]  n_promote;
-    dwell_t      n_dwell;
-    logic [7:0]  n_evict;
-    layer_t      score_layer_first;   // layer_range
-    layers_t     score_layer_count;
-    logic [QHeads-1:0] score_head_mask;  // query heads that count
-    len_t        score_min_distance;
-    len_t        score_min_queries;
-    logic        score_raw;           // 1: the raw sum in place of the mean against an even spread
-    logic [4:0]  score_raw_shift;     // raw sum is divided by 2**shift before it saturates
-    logic        dynamic;             // step_end promotes and evicts by E and runs; 0: prefill placement only
-    logic [4:0]  promo_floor;         // share of the beats promotion is sure of, in 1/32 (default 2: 1/16)
-    logic [7:0]  burst_cost;          // of a burst, in beats, for fetch-and-drop
-    logic [23:0] bus_timeout;         // cycles until a read counts as lost; 0: never
-    logic [23:0] stream_timeout;      // cycles until a stream that is not taken raises an interrupt; 0: never
+    slots_t            sram_budget;         // slots of all owners together
+    score_t            t_sink;
+    score_t            t_pin;               // all ones: automatic placement never pins
+    score_t            t_promote;
+    score_t            t_evict;
+    logic [15:0]       alpha;               // UQ0.16
+    logic [7:0]        n_promote;
+    dwell_t            n_dwell;
+    logic [7:0]        n_evict;
+    layer_t            score_layer_first;   // layer_range
+    layers_t           score_layer_count;
+    logic [QHeads-1:0] score_head_mask;     // query heads that count
+    len_t              score_min_distance;
+    len_t              score_min_queries;
+    logic              score_raw;           // 1: the raw sum in place of the mean against an even spread
+    logic [4:0]        score_raw_shift;     // raw sum is divided by 2**shift before it saturates
+    logic              dynamic;             // step_end promotes and evicts by E and runs; 0: prefill placement only
+    logic [4:0]        promo_floor;         // share of the beats promotion is sure of, in 1/32 (default 2: 1/16)
+    logic [7:0]        burst_cost;          // of a burst, in beats, for fetch-and-drop
+    logic [23:0]       bus_timeout;         // cycles until a read counts as lost; 0: never
+    logic [23:0]       stream_timeout;      // cycles until a stream that is not taken raises an interrupt; 0: never
   } ctl_cfg_t;
 
   // ---------------------------------------------------------------------------------------------- commands
@@ -220,7 +220,7 @@ package kvsink_pkg;
     logic [31:0]  first;
     logic [15:0]  tag;
     logic [7:0]   flags;
-    logic [7:0]   opcode;  // bits [7:0]
+    logic [7:0]   opcode;    // bits [7:0]
   } cmd_t;
 
   // 32 bytes. value0: promote: slot; retire, let_go, abort: tokens concerned; step_end: promoted [15:0], evicted [31:16];
@@ -231,7 +231,7 @@ package kvsink_pkg;
     logic [63:0] value1;
     logic [31:0] value0;
     logic [15:0] tag;
-    logic [7:0]  status;   // status_e
+    logic [7:0]  status;    // status_e
     logic [7:0]  opcode;
   } done_t;
 
@@ -247,10 +247,10 @@ package kvsink_pkg;
     pos_t        first;
     len_t        count;
     tokens_t     mask;
-    logic        keep;       // the list outlives the rows, for followers
-    logic        follow;     // take the list of the earlier request `follow_id` (same owner, layer, head)
+    logic        keep;        // the list outlives the rows, for followers
+    logic        follow;      // take the list of the earlier request `follow_id` (same owner, layer, head)
     req_id_t     follow_id;
-    logic        bulk_only;  // no lookup: everything from the backing memory
+    logic        bulk_only;   // no lookup: everything from the backing memory
   } row_req_t;
 
   // One beat of the sink or bulk stream. A row is row_beats beats; `last` marks its last one. An end marker closes the
@@ -284,10 +284,10 @@ package kvsink_pkg;
   // owner is the effective one: whose table holds the positions.
   typedef struct packed {
     logic   valid;
-    logic   all;         // every owner, every position
+    logic   all;    // every owner, every position
     owner_t owner;
     pos_t   first;
-    pos_t   last;        // inclusive
+    pos_t   last;   // inclusive
   } retire_t;
 
   // ---------------------------------------------------------------------------------------------- memory read port
@@ -310,8 +310,8 @@ package kvsink_pkg;
   // Enumeration: the lowest granule in [from, to] for which the (effective) owner has an entry.
   typedef struct packed {
     owner_t owner;
-    gran_t  from;
-    gran_t  to;
+    gran_t from;
+    gran_t to;
   } tag_next_req_t;
   typedef struct packed {
     logic  found;
@@ -327,9 +327,9 @@ package kvsink_pkg;
     plane_mask_t planes;
   } tag_lookup_t;
   typedef struct packed {
-    tokens_t                        hit;
-    slot_t [GranuleTokens-1:0]      slot;
-    profile_t [GranuleTokens-1:0]   profile;
+    tokens_t                      hit;
+    slot_t [GranuleTokens-1:0]    slot;
+    profile_t [GranuleTokens-1:0] profile;
   } tag_hit_t;
 
   typedef enum logic [2:0] {
@@ -354,9 +354,9 @@ package kvsink_pkg;
     layers_t  watermark;  // first layer that may not hit; all ones: every layer
   } tag_cmd_t;
   typedef struct packed {
-    status_e status;      // StOk, StNoEntry, StGeneration, StNotResident, StAlready (Install: token present)
+    status_e status;  // StOk, StNoEntry, StGeneration, StNotResident, StAlready (Install: token present)
     entry_t  entry;
-    slot_t   slot;        // Find, StAlready: the slot that holds the token
+    slot_t   slot;    // Find, StAlready: the slot that holds the token
   } tag_ack_t;
 
   // ---------------------------------------------------------------------------------------------- promotion DMA
@@ -373,7 +373,7 @@ package kvsink_pkg;
 
   typedef struct packed {
     slot_t   slot;
-    layers_t watermark;     // every layer below it is in SRAM and visible
+    layers_t watermark;  // every layer below it is in SRAM and visible
   } dma_progress_t;
 
   typedef struct packed {
@@ -414,21 +414,21 @@ package kvsink_pkg;
   // column_sum: pairs {count, sum of A*(i+1)} in place of weights, the sum in the even lane (fp32), the count of queries
   // in the odd lane (uint32); query_pos is then ignored. `last` ends the batch; a batch belongs to one owner.
   typedef struct packed {
-    owner_t                        owner;
-    layer_t                        layer;
-    q_head_t                       q_head;
-    pos_t                          query_pos;
-    logic                          column_sum;
-    pos_t                          first;
-    logic [ScoreLanes-1:0]         strobe;   // lanes that carry a weight
-    logic [ScoreLanes-1:0][31:0]   weight;
-    logic                          last;
+    owner_t                      owner;
+    layer_t                      layer;
+    q_head_t                     q_head;
+    pos_t                        query_pos;
+    logic                        column_sum;
+    pos_t                        first;
+    logic [ScoreLanes-1:0]       strobe;      // lanes that carry a weight
+    logic [ScoreLanes-1:0][31:0] weight;
+    logic                        last;
   } score_beat_t;
 
   typedef enum logic [1:0] {
-    ScRead,   // score of `position`; mark=1: leave the position out of the Top passes of this batch
-    ScTop,    // stream the strongest unmarked positions at or above `threshold`, at most `count`, strongest first
-    ScFree    // the batch is used up; the scorer takes the next one
+    ScRead,  // score of `position`; mark=1: leave the position out of the Top passes of this batch
+    ScTop,   // stream the strongest unmarked positions at or above `threshold`, at most `count`, strongest first
+    ScFree   // the batch is used up; the scorer takes the next one
   } score_op_e;
   typedef struct packed {
     score_op_e op;
@@ -436,13 +436,13 @@ package kvsink_pkg;
     logic      mark;
     len_t      count;
     score_t    threshold;
-    logic      prefill;  // Read, Top: the batch is a prefill's, tokens with fewer than score_min_queries count as 0
+    logic      prefill;    // Read, Top: the batch is a prefill's, tokens with fewer than score_min_queries count as 0
   } score_cmd_t;
   typedef struct packed {
-    logic   valid;  // Top: a position; 0 with last: no (more) position reaches the threshold
-    pos_t   position;
+    logic valid;  // Top: a position; 0 with last: no (more) position reaches the threshold
+    pos_t position;
     score_t score;
-    logic   last;   // Top: the stream ends with this answer
+    logic last;  // Top: the stream ends with this answer
   } score_rsp_t;
 
   // ---------------------------------------------------------------------------------------------- event log
@@ -462,13 +462,13 @@ package kvsink_pkg;
     status_e     cause;
     logic [15:0] owner;
     logic [31:0] position;
-    logic [31:0] word;        // {0, block table word}
+    logic [31:0] word;      // {0, block table word}
     logic [15:0] slot;
   } log_event_t;
 
   // A record, 32 bytes, least significant field first in memory.
   typedef struct packed {
-    logic [31:0] crc;         // CRC-32 (IEEE 802.3) over the 28 bytes below it, chained: seeded with the last record's
+    logic [31:0] crc;          // CRC-32 (IEEE 802.3) over the 28 bytes below it, chained: seeded with the last record's
     logic [15:0] reserved;
     logic [15:0] slot;
     logic [31:0] word;
@@ -488,49 +488,49 @@ package kvsink_pkg;
   } fmt_e;
 
   typedef struct packed {
-    logic [15:0]             id;
-    logic                    first;        // first beat of a partial; lse, base2, fmt, beats, last_partial count here
-    logic                    last_partial; // this partial ends the merge
-    logic                    is_sink;      // counts as mass served by SRAM
-    logic [31:0]             lse;          // fp32
-    logic                    base2;
-    fmt_e                    fmt;
-    logic [7:0]              beats;        // beats of a partial - 1, the same for all partials of a merge
-    logic [Lanes-1:0][31:0]  data;         // 16-bit formats in the low half of a lane
+    logic [15:0]            id;
+    logic                   first;         // first beat of a partial; lse, base2, fmt, beats, last_partial count here
+    logic                   last_partial;  // this partial ends the merge
+    logic                   is_sink;       // counts as mass served by SRAM
+    logic [31:0]            lse;           // fp32
+    logic                   base2;
+    fmt_e                   fmt;
+    logic [7:0]             beats;         // beats of a partial - 1, the same for all partials of a merge
+    logic [Lanes-1:0][31:0] data;          // 16-bit formats in the low half of a lane
   } partial_t;
 
   typedef struct packed {
-    logic [15:0]             id;
-    logic                    first;
-    logic                    last;
-    logic [31:0]             lse;
-    logic                    nan;          // sticky within the merge: a NaN or infinity took part
-    logic [31:0]             sink_mass;    // weight of the sink partials in this merge, UQ1.31, with the first beat
-    fmt_e                    fmt;
-    logic [Lanes-1:0][31:0]  data;
+    logic [15:0]            id;
+    logic                   first;
+    logic                   last;
+    logic [31:0]            lse;
+    logic                   nan;        // sticky within the merge: a NaN or infinity took part
+    logic [31:0]            sink_mass;  // weight of the sink partials in this merge, UQ1.31, with the first beat
+    fmt_e                   fmt;
+    logic [Lanes-1:0][31:0] data;
   } merged_t;
 
   // ---------------------------------------------------------------------------------------------- counting
   // Increments of one cycle, from a unit to the 64-bit counters of the csr. All of them registered at the unit.
   typedef struct packed {
-    logic sink_row;       // last beat of a row delivered on the sink stream, without error
+    logic sink_row;      // last beat of a row delivered on the sink stream, without error
     logic sink_beat;
-    logic bulk_row;       // last beat of a row delivered on the bulk stream, without error
+    logic bulk_row;      // last beat of a row delivered on the bulk stream, without error
     logic bulk_beat;
-    logic error_row;      // on either stream
-    logic dropped_beat;   // fetched, not delivered
-    logic request;        // request closed on both streams
+    logic error_row;     // on either stream
+    logic dropped_beat;  // fetched, not delivered
+    logic request;       // request closed on both streams
     logic keep_refused;
-    logic sink_stall;     // sink stream valid and not taken
+    logic sink_stall;    // sink stream valid and not taken
     logic bulk_stall;
   } mux_count_t;
 
   typedef struct packed {
-    logic [1:0] answers;  // handed over
-    logic hit;            // lookups that found their word held
-    logic read;           // table reads for a request
-    logic prefetch;       // table reads ahead of requests
-    logic dropped;        // table reads that a retire made worthless
+    logic [1:0] answers;   // handed over
+    logic       hit;       // lookups that found their word held
+    logic       read;      // table reads for a request
+    logic       prefetch;  // table reads ahead of requests
+    logic       dropped;   // table reads that a retire made worthless
   } walk_count_t;
 
   typedef struct packed {
@@ -540,21 +540,21 @@ package kvsink_pkg;
     logic table_beat;
     logic bulk_beat;
     logic promo_beat;
-    logic ar_stall;       // ARVALID and not ARREADY
-    logic r_idle;         // reads in flight, no beat
+    logic ar_stall;     // ARVALID and not ARREADY
+    logic r_idle;       // reads in flight, no beat
     logic error_beat;
-    logic stray_beat;     // a beat of an ID that has nothing outstanding
+    logic stray_beat;   // a beat of an ID that has nothing outstanding
   } port_count_t;
 
   typedef struct packed {
-    logic granted;
-    logic refused;
-    logic resident;       // promotion complete
-    logic failed;         // promotion ended otherwise
-    logic left;           // a resident slot left
-    logic evicted;        // of these, by pressure or threshold
-    logic deadline_missed;
-    slots_t slots_used;   // level: slots not FREE
+    logic   granted;
+    logic   refused;
+    logic   resident;         // promotion complete
+    logic   failed;           // promotion ended otherwise
+    logic   left;             // a resident slot left
+    logic   evicted;          // of these, by pressure or threshold
+    logic   deadline_missed;
+    slots_t slots_used;       // level: slots not FREE
   } ctrl_count_t;
 
 endpackage

@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
 rtl/port/axi_read_port.sv

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kvsink merge: partial attentions from a file through the Verilated merge unit alone, compared with the bit-exact model.
+// kvsink merge: partial attentions from a file through the Verilated merge unit alone, compared with the bit-exact
+// model.
 #include <fmt/format.h>
 
 #include <bit>
@@ -19,17 +20,23 @@ constexpr uint64_t kRowsAtOnce = 64;
 
 uint32_t narrow(Format format, float value) {
   switch (format) {
-    case Format::kFp16: return golden::float_to_half(value);
-    case Format::kBf16: return golden::float_to_bf16(value);
-    default: return std::bit_cast<uint32_t>(value);
+    case Format::kFp16:
+      return golden::float_to_half(value);
+    case Format::kBf16:
+      return golden::float_to_bf16(value);
+    default:
+      return std::bit_cast<uint32_t>(value);
   }
 }
 
 float widen(Format format, uint32_t bits) {
   switch (format) {
-    case Format::kFp16: return golden::half_to_float(static_cast<uint16_t>(bits));
-    case Format::kBf16: return golden::bf16_to_float(static_cast<uint16_t>(bits));
-    default: return std::bit_cast<float>(bits);
+    case Format::kFp16:
+      return golden::half_to_float(static_cast<uint16_t>(bits));
+    case Format::kBf16:
+      return golden::bf16_to_float(static_cast<uint16_t>(bits));
+    default:
+      return std::bit_cast<float>(bits);
   }
 }
 
@@ -47,12 +54,12 @@ Result<Input> read_input(const std::string& path, uint64_t most_elements) {
   if (!lse) return lse.error();
   Input in{o->shape[0], o->shape[1], o->shape[2], {}, {}};
   if (lse->shape[0] != in.partials || lse->shape[1] != in.rows) {
-    return Error{fmt::format("{}: lse is {}, o asks for [{}][{}]", path, trace::shape_text(lse->shape), in.partials,
-                             in.rows)};
+    return Error{
+        fmt::format("{}: lse is {}, o asks for [{}][{}]", path, trace::shape_text(lse->shape), in.partials, in.rows)};
   }
   if (in.partials < 1 || in.partials > model::LseMerge::kMaxPartials) {
-    return Error{fmt::format("{}: o: {} partials, the limits are 1 to {}", path, in.partials,
-                             model::LseMerge::kMaxPartials)};
+    return Error{
+        fmt::format("{}: o: {} partials, the limits are 1 to {}", path, in.partials, model::LseMerge::kMaxPartials)};
   }
   if (in.elements < 1 || in.elements > most_elements) {
     return Error{fmt::format("{}: o: {} elements a row, the limits are 1 to {}", path, in.elements, most_elements)};
@@ -125,7 +132,8 @@ int cmd_merge(const MergeOptions& options) {
   const std::vector<trace::TensorData> tensors{
       {"o", trace::DType::kF32, {in.rows, in.elements}, std::as_bytes(std::span(o))},
       {"lse", trace::DType::kF32, {in.rows}, std::as_bytes(std::span(lse))}};
-  if (const auto ok = trace::write_safetensors(options.out, {{"made_by", "kvsink merge"}, {"from", options.in}}, tensors);
+  if (const auto ok =
+          trace::write_safetensors(options.out, {{"made_by", "kvsink merge"}, {"from", options.in}}, tensors);
       !ok) {
     return fail(ok.error());
   }

@@ -49,10 +49,14 @@ Result<void> apply_tier(const ReplayOptions& options, tb::BenchOptions& bench) {
 
 tb::Policy policy_of(Policy policy) {
   switch (policy) {
-    case Policy::kFill: return tb::Policy::kFill;
-    case Policy::kDynamic: return tb::Policy::kDynamic;
-    case Policy::kHbm: return tb::Policy::kHbm;
-    default: return tb::Policy::kSinks;
+    case Policy::kFill:
+      return tb::Policy::kFill;
+    case Policy::kDynamic:
+      return tb::Policy::kDynamic;
+    case Policy::kHbm:
+      return tb::Policy::kHbm;
+    default:
+      return tb::Policy::kSinks;
   }
 }
 
@@ -63,13 +67,13 @@ ordered_json to_json(const ReplayOptions& options, const tb::ReplayResult& r) {
   json["config"] = name(options.config);
   json["policy"] = name(options.policy);
   json["seed"] = options.seed;
-  json["check"] = {{"rows_checked", r.rows.checked},     {"rows_wrong", r.rows.wrong},
-                   {"rows_missing", r.rows.missing},     {"rows_repeated", r.rows.repeated},
+  json["check"] = {{"rows_checked", r.rows.checked},       {"rows_wrong", r.rows.wrong},
+                   {"rows_missing", r.rows.missing},       {"rows_repeated", r.rows.repeated},
                    {"rows_false_miss", r.rows.false_miss}, {"rows_false_hit", r.rows.false_hit},
                    {"rows_misordered", r.rows.misordered}, {"events_checked", r.events_checked},
-                   {"events_wrong", r.events_wrong},     {"outputs_checked", r.outputs_checked},
-                   {"outputs_wrong", r.outputs_wrong},   {"max_error_ulp", r.max_error_ulp},
-                   {"max_abs_error", r.max_abs_error},   {"largest_v", r.largest_v},
+                   {"events_wrong", r.events_wrong},       {"outputs_checked", r.outputs_checked},
+                   {"outputs_wrong", r.outputs_wrong},     {"max_error_ulp", r.max_error_ulp},
+                   {"max_abs_error", r.max_abs_error},     {"largest_v", r.largest_v},
                    {"differences", r.differences.count()}};
   json["bytes"] = {{"kv_needed", r.kv_needed},
                    {"hbm_bulk", r.hbm_bulk},
@@ -94,13 +98,14 @@ ordered_json to_json(const ReplayOptions& options, const tb::ReplayResult& r) {
 std::string summary(const ReplayOptions& options, const tb::ReplayResult& r) {
   std::string text = fmt::format("{} ({}, policy {}): {}\n", options.trace, name(options.config), name(options.policy),
                                  r.equal() ? "all equal" : "DIFFERENT");
-  text += fmt::format("  rows      {} checked, {} from SRAM, {} from HBM; wrong {}, missing {}, repeated {}, false miss {}, "
-                      "false hit {}\n",
-                      r.rows.checked, r.rows.sink, r.rows.bulk, r.rows.wrong, r.rows.missing, r.rows.repeated,
-                      r.rows.false_miss, r.rows.false_hit);
+  text += fmt::format(
+      "  rows      {} checked, {} from SRAM, {} from HBM; wrong {}, missing {}, repeated {}, false miss {}, "
+      "false hit {}\n",
+      r.rows.checked, r.rows.sink, r.rows.bulk, r.rows.wrong, r.rows.missing, r.rows.repeated, r.rows.false_miss,
+      r.rows.false_hit);
   text += fmt::format("  events    {} checked, {} wrong\n", r.events_checked, r.events_wrong);
-  text += fmt::format("  outputs   {} checked, {} wrong; largest error {:.3f} ulp, {:.3g} absolute\n", r.outputs_checked,
-                      r.outputs_wrong, r.max_error_ulp, r.max_abs_error);
+  text += fmt::format("  outputs   {} checked, {} wrong; largest error {:.3f} ulp, {:.3g} absolute\n",
+                      r.outputs_checked, r.outputs_wrong, r.max_error_ulp, r.max_abs_error);
   text += fmt::format("  promoted  {}", r.promoted);
   for (std::size_t i = 0; i < r.sinks.size() && i < 8; ++i) {
     text += fmt::format("{}position {} (score {:.2f})", i == 0 ? ": " : ", ", r.sinks[i].position, r.sinks[i].score);
@@ -136,7 +141,8 @@ int cmd_replay(const ReplayOptions& options) {
     fmt::print(stderr, "{}: cycle {}: {}\n", d.unit, d.cycle, d.what);
   }
   if (result.differences.count() != 0) {
-    fmt::print(stderr, "{} differences. To see the waveform: kvsink replay {} --config {} --policy {} --seed {} --latency "
+    fmt::print(stderr,
+               "{} differences. To see the waveform: kvsink replay {} --config {} --policy {} --seed {} --latency "
                "{} --stall {} --fst wave.fst\n",
                result.differences.count(), options.trace, name(options.config), name(options.policy), options.seed,
                options.latency, options.stall);

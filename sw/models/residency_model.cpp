@@ -17,10 +17,14 @@ constexpr uint32_t kRunMax = 255;
 
 int severity(Status status) {
   switch (status) {
-    case Status::kOk: return 0;
-    case Status::kDeadline: return 1;
-    case Status::kAborted: return 2;
-    default: return 3;
+    case Status::kOk:
+      return 0;
+    case Status::kDeadline:
+      return 1;
+    case Status::kAborted:
+      return 2;
+    default:
+      return 3;
   }
 }
 
@@ -29,10 +33,10 @@ Status worse(Status a, Status b) { return severity(b) > severity(a) ? b : a; }
 }  // namespace
 
 const char* name(Status status) {
-  static constexpr std::array kNames{"ok",        "budget",      "no slot",  "no entry",     "window",     "bad owner",
-                                     "bad range", "bad profile", "log full", "bad command",  "busy",       "tenant",
-                                     "unmapped",  "generation",  "bus error", "timeout",     "aborted",    "deadline",
-                                     "already",   "not resident", "evicted", "threshold",    "command",    "retired",
+  static constexpr std::array kNames{"ok",        "budget",       "no slot",   "no entry",    "window",  "bad owner",
+                                     "bad range", "bad profile",  "log full",  "bad command", "busy",    "tenant",
+                                     "unmapped",  "generation",   "bus error", "timeout",     "aborted", "deadline",
+                                     "already",   "not resident", "evicted",   "threshold",   "command", "retired",
                                      "stale",     "no plan"};
   const auto index = static_cast<std::size_t>(status);
   return index < kNames.size() ? kNames[index] : "unknown";
@@ -55,9 +59,8 @@ ResidencyModel::ResidencyModel(const Config& config)
 // ---------------------------------------------------------------------------------------------------- sums and choices
 
 uint32_t ResidencyModel::used(uint32_t owner) const {
-  return static_cast<uint32_t>(std::count_if(slots_.begin(), slots_.end(), [&](const Slot& s) {
-    return s.state != State::kFree && s.owner == owner;
-  }));
+  return static_cast<uint32_t>(std::count_if(
+      slots_.begin(), slots_.end(), [&](const Slot& s) { return s.state != State::kFree && s.owner == owner; }));
 }
 
 uint32_t ResidencyModel::used_own(uint32_t owner) const {
@@ -419,8 +422,8 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
   const bool number_ok = c.owner < owners_.size();
   const bool valid = number_ok && owners_[c.owner].valid;
   const bool range_bad = c.count == 0 || uint64_t{c.first} + c.count > config_.positions;
-  const bool sweeps = op == Op::kSetOwner || op == Op::kLetGo || op == Op::kAbort || op == Op::kRetire ||
-                      op == Op::kStepEnd;
+  const bool sweeps =
+      op == Op::kSetOwner || op == Op::kLetGo || op == Op::kAbort || op == Op::kRetire || op == Op::kStepEnd;
   if (sweeps && sweep_.running) return "a sweep was accepted while another is running";
 
   switch (op) {
@@ -442,7 +445,9 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
         owners_[c.owner].committed = c.count;
       }
       break;
-    case Op::kSetProfile: status = set_profile(c); break;
+    case Op::kSetProfile:
+      status = set_profile(c);
+      break;
     case Op::kPromote: {
       uint32_t slot = 0;
       Grant g{c.owner, c.first, c.profile, static_cast<uint32_t>(c.arg2 & 0xffff), 0, 0, 0, -1};
@@ -514,7 +519,9 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
         record(Event::kWindow, c.count > 0 ? Status::kOk : Status::kAborted, c.owner, c.count, 0, 0);
       }
       break;
-    case Op::kPlan: status = Status::kNoPlan; break;
+    case Op::kPlan:
+      status = Status::kNoPlan;
+      break;
     case Op::kWaitPromotions: {
       const bool all = (c.flags & 1U) != 0;
       if (!all && !valid) {
@@ -527,7 +534,9 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
       }
       break;
     }
-    default: status = Status::kBadCommand; break;
+    default:
+      status = Status::kBadCommand;
+      break;
   }
   if (answered) answers_[c.tag].push_back({status, value0});
   settle_waits();
@@ -630,7 +639,8 @@ std::string ResidencyModel::sweep_row(uint32_t slot, const View&) {
         }
       }
       break;
-    default: break;
+    default:
+      break;
   }
   settle_waits();
   return {};
@@ -675,9 +685,9 @@ uint32_t ResidencyModel::expected_top_count(bool& expected) const {
   const Profile none{};
   const Profile& region = o.profile < profiles_.size() ? profiles_[o.profile] : none;
   const int64_t u = used_slots();
-  int64_t count = std::min<int64_t>(
-      {int64_t{o.slot_max} - used(sweep_.owner), int64_t{config_.sram_budget} - u - reserved(-1),
-       int64_t{free_rows(region)} - reserved(o.profile), int64_t{config_.scored}});
+  int64_t count =
+      std::min<int64_t>({int64_t{o.slot_max} - used(sweep_.owner), int64_t{config_.sram_budget} - u - reserved(-1),
+                         int64_t{free_rows(region)} - reserved(o.profile), int64_t{config_.scored}});
   count = std::max<int64_t>(count, int64_t{o.slot_min} - used_own(sweep_.owner));
   return static_cast<uint32_t>(std::max<int64_t>(count, 0));
 }
@@ -688,8 +698,8 @@ std::string ResidencyModel::top(std::optional<uint32_t> position, uint32_t score
   if (!position) return {};
   if (sweep_.prefill) {
     const bool pinned = score >= config_.t_pin && config_.t_pin != 0xffffffff;
-    const Grant g{sweep_.owner, *position, o.profile, pinned ? kPinned : config_.n_dwell, uint64_t{score} << kEShift, 0, 0,
-                  -1};
+    const Grant g{
+        sweep_.owner, *position, o.profile, pinned ? kPinned : config_.n_dwell, uint64_t{score} << kEShift, 0, 0, -1};
     uint32_t slot = 0;
     if (grant(g, view, slot) == Status::kOk) ++sweep_.promoted;
     settle_waits();
@@ -802,7 +812,8 @@ std::string ResidencyModel::tag_set_word(uint32_t slot, uint32_t word, Status ac
   Slot& s = slots_[slot];
   if (!tag_work_[slot].set_word) return fmt::format("the tag of slot {} gets a word that was not asked for", slot);
   tag_work_[slot].set_word = false;
-  if (word != s.word) return fmt::format("the tag of slot {} gets word {:#x}, the walker said {:#x}", slot, word, s.word);
+  if (word != s.word)
+    return fmt::format("the tag of slot {} gets word {:#x}, the walker said {:#x}", slot, word, s.word);
   if (ack == Status::kOk) {
     s.at_dma = true;
   } else if (ack == Status::kGeneration) {
@@ -825,7 +836,8 @@ std::string ResidencyModel::tag_watermark(uint32_t slot, uint32_t watermark) {
 }
 
 std::string ResidencyModel::tag_remove(uint32_t slot) {
-  if (slots_[slot].state != State::kLeaving) return fmt::format("the tag of slot {} is removed, but it has not left", slot);
+  if (slots_[slot].state != State::kLeaving)
+    return fmt::format("the tag of slot {} is removed, but it has not left", slot);
   tag_work_[slot].remove = false;
   return {};
 }

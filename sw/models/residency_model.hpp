@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Untimed model of the residency rules (docs/theory/residency.md): which promotions are granted, in which slot, with which
-// contract, what leaves and why, the answer of every command and every record.
+// Untimed model of the residency rules (docs/theory/residency.md): which promotions are granted, in which slot, with
+// which contract, what leaves and why, the answer of every command and every record.
 //
-// It knows no clock. It is told the order in which the controller takes its inputs (commands, walker and scorer answers,
-// DMA progress and ends, steps of the background work) and predicts each decision. It was written from that page and
-// shares no code with the design.
+// It knows no clock. It is told the order in which the controller takes its inputs (commands, walker and scorer
+// answers, DMA progress and ends, steps of the background work) and predicts each decision. It was written from that
+// page and shares no code with the design.
 #pragma once
 
 #include <array>
@@ -183,7 +183,7 @@ class ResidencyModel {
     uint64_t e = 0;
     uint32_t up = 0, down = 0;
     uint32_t word = 0;
-    bool queued = false;      // in the fill queue or at the walker
+    bool queued = false;  // in the fill queue or at the walker
     bool at_dma = false;
     bool retired = false;     // a retire took its tag away, the sweep has not come yet
     bool record_due = false;  // its last record was not taken yet

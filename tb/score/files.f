@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
 tb/score/sink_scorer_tb.sv

@@ -101,17 +101,25 @@ void Bench::tick() {
 // completions). A removal acts on the lookups of its cycle, any other tag command once it is acknowledged.
 int probe_rank(const ProbeEvent& event) {
   switch (event.kind) {
-    case ProbeKind::kRetire: return 0;
-    case ProbeKind::kTagAck: return 1;
-    case ProbeKind::kTagCommand: return event.f[0] == 3 ? 2 : 5;
-    case ProbeKind::kMuxLookup: return 3;
+    case ProbeKind::kRetire:
+      return 0;
+    case ProbeKind::kTagAck:
+      return 1;
+    case ProbeKind::kTagCommand:
+      return event.f[0] == 3 ? 2 : 5;
+    case ProbeKind::kMuxLookup:
+      return 3;
     case ProbeKind::kLookup:
     case ProbeKind::kMuxNext:
-    case ProbeKind::kHit: return 4;
-    case ProbeKind::kTrace: return 7;
+    case ProbeKind::kHit:
+      return 4;
+    case ProbeKind::kTrace:
+      return 7;
     case ProbeKind::kLogEvent:
-    case ProbeKind::kDone: return 8;
-    default: return 6;
+    case ProbeKind::kDone:
+      return 8;
+    default:
+      return 6;
   }
 }
 

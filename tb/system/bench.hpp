@@ -22,11 +22,11 @@ namespace kvsink::tb {
 struct BenchOptions {
   std::string config = "default";
   uint64_t seed = 1;
-  uint32_t latency = 150;        // cycles from an address to its first beat
-  double bandwidth = 1.0;        // of the memory, beats a cycle
-  uint32_t stall_percent = 0;    // chance that a handshake is held back in a cycle
-  bool hashed_memory = false;    // memory that was never written holds a hash of its address, not zero
-  std::string fst;               // waveform file; empty: none
+  uint32_t latency = 150;      // cycles from an address to its first beat
+  double bandwidth = 1.0;      // of the memory, beats a cycle
+  uint32_t stall_percent = 0;  // chance that a handshake is held back in a cycle
+  bool hashed_memory = false;  // memory that was never written holds a hash of its address, not zero
+  std::string fst;             // waveform file; empty: none
 };
 
 class Bench {
@@ -51,10 +51,10 @@ class Bench {
   Source<PartialIn> partials;
 
   // ---- streams out
-  std::function<void(const RowRequest&)> on_request;               // accepted
+  std::function<void(const RowRequest&)> on_request;  // accepted
   std::function<void(Path, const RowBeat&)> on_row_beat;
   std::function<void(const MergedOut&)> on_merged;
-  std::function<void(const ProbeEvent&)> on_probe;                 // events inside, in the order of their cycle
+  std::function<void(const ProbeEvent&)> on_probe;  // events inside, in the order of their cycle
   /// Whether a stream may be taken at all in this cycle (for tests that hold one back); unset: always.
   std::function<bool(Path)> may_take;
 

@@ -55,7 +55,8 @@ Partial PathRows::attend(std::span<const uint16_t> q, double scale) const {
   for (std::size_t j = 0; j < k_.size(); ++j) {
     const Entry* v = j < v_.size() && v_[j].position == k_[j].position ? &v_[j] : nullptr;
     if (v == nullptr) {
-      const auto found = std::find_if(v_.begin(), v_.end(), [&](const Entry& e) { return e.position == k_[j].position; });
+      const auto found =
+          std::find_if(v_.begin(), v_.end(), [&](const Entry& e) { return e.position == k_[j].position; });
       if (found == v_.end()) continue;
       v = &*found;
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The compute side of the bench: what an attention engine does with the rows of one path, in C++ for now.
 //
-// For one (layer, kv head) of a step it collects the K and V rows of each path as the block delivers them, and for every
-// query head of the group forms the partial over each path: scores = scale * q.k, lse = ln sum exp(scores),
-// O = sum exp(score - lse) * v. Sums are in double, results are rounded once to fp32, which is what goes to the merge.
+// For one (layer, kv head) of a step it collects the K and V rows of each path as the block delivers them, and for
+// every query head of the group forms the partial over each path: scores = scale * q.k, lse = ln sum exp(scores), O =
+// sum exp(score - lse) * v. Sums are in double, results are rounded once to fp32, which is what goes to the merge.
 #pragma once
 
 #include <cstdint>

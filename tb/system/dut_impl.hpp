@@ -200,10 +200,14 @@ class DutImpl final : public Dut {
   template <class Use>
   void in_bank(uint32_t address, Use use) {
     switch (address % 4) {
-      case 0: return use(KVSINK_BANK(0), address / 4);
-      case 1: return use(KVSINK_BANK(1), address / 4);
-      case 2: return use(KVSINK_BANK(2), address / 4);
-      default: return use(KVSINK_BANK(3), address / 4);
+      case 0:
+        return use(KVSINK_BANK(0), address / 4);
+      case 1:
+        return use(KVSINK_BANK(1), address / 4);
+      case 2:
+        return use(KVSINK_BANK(2), address / 4);
+      default:
+        return use(KVSINK_BANK(3), address / 4);
     }
   }
   auto& tag_words() const { return KVSINK_INSIDE(u_tags__DOT__word_q); }

@@ -49,9 +49,7 @@ struct Host::Impl {
   }
 };
 
-Host::Host(Bench& bench) : impl_(std::make_unique<Impl>()) {
-  impl_->driver.io = {&bench, bus_read, bus_write};
-}
+Host::Host(Bench& bench) : impl_(std::make_unique<Impl>()) { impl_->driver.io = {&bench, bus_read, bus_write}; }
 Host::~Host() = default;
 
 std::string Host::probe(Capabilities& caps) {
@@ -59,8 +57,8 @@ std::string Host::probe(Capabilities& caps) {
   if (const int result = kvs_probe(&impl_->driver, io); result != KVS_OK) return "kvs_probe: " + impl_->text(result);
   impl_->driver.poll_limit = kPolls;
   const kvs_caps& c = impl_->driver.caps;
-  caps = {c.layers,  c.q_heads, c.kv_heads,   c.row_bytes, c.positions, c.scored, c.owners,  c.entries,
-          c.slots,   c.sram_bytes, c.readers, c.profiles,  c.lanes,     c.bus_bits, c.log_records};
+  caps = {c.layers, c.q_heads,    c.kv_heads, c.row_bytes, c.positions, c.scored,   c.owners,     c.entries,
+          c.slots,  c.sram_bytes, c.readers,  c.profiles,  c.lanes,     c.bus_bits, c.log_records};
   return {};
 }
 
@@ -137,9 +135,8 @@ Answer Host::set_length(uint32_t owner, uint32_t length, uint32_t committed) {
 }
 
 Answer Host::promote(uint32_t owner, uint32_t position, uint32_t profile, uint32_t dwell) {
-  const kvs_promotion promotion{static_cast<uint16_t>(owner), position, static_cast<uint16_t>(profile),
-                                static_cast<uint16_t>(dwell), 0,        0,
-                                0};
+  const kvs_promotion promotion{
+      static_cast<uint16_t>(owner), position, static_cast<uint16_t>(profile), static_cast<uint16_t>(dwell), 0, 0, 0};
   kvs_done done{};
   return impl_->answer(kvs_promote(&impl_->driver, &promotion, &done), done);
 }

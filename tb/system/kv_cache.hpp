@@ -17,7 +17,7 @@ namespace kvsink::tb {
 struct KvShape {
   uint32_t layers = 1;
   uint32_t kv_heads = 1;
-  uint32_t row_bytes = 0;    // bytes that carry data
+  uint32_t row_bytes = 0;  // bytes that carry data
   uint32_t beat_bytes = 16;
   uint32_t page_tokens = 16;
   uint32_t positions = 0;    // longest sequence

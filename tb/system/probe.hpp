@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the monitors inside the design report (tb/system/monitors.sv, bound to the units), one event a call.
+// What the monitors inside the design report (tb/system/monitors, bound to the units), one event a call.
 //
 // A Verilated model calls one C function for all instances; the scope object says to which Dut the calls belong while
 // its model evaluates.
@@ -11,7 +11,7 @@
 
 namespace kvsink::tb {
 
-/// Kinds of events; the values are those of monitors.sv. Fields in the order given.
+/// Kinds of events; the values are those of monitors/probe_pkg.sv. Fields in the order given.
 enum class ProbeKind : int {
   kRetire = 1,    // all, owner, first, last: the pulse to every holder
   kTagCommand,    // op, owner, granule, token, entry, slot, profile, word, watermark: taken by the tag array
@@ -28,7 +28,7 @@ enum class ProbeKind : int {
   kLogEvent,      // kind, cause, owner, position, word, slot: handed over by residency_ctrl
   kTrace,         // residency_pkg::trace_e, slot, data, free log records, free tag entries: an event is acted on
   kMuxLookup,     // request id: the lookup of this cycle is for its list
-  kMuxNext,       // request id, owner, from, to, found, granule, layer, head, planes: granules up to it are not looked up
+  kMuxNext,  // request id, owner, from, to, found, granule, layer, head, planes: granules up to it are not looked up
 };
 
 struct ProbeEvent {

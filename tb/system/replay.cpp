@@ -24,11 +24,11 @@
 namespace kvsink::tb {
 namespace {
 
-constexpr uint32_t kOwner = 1;          // not 0, so that an owner field that is lost shows
+constexpr uint32_t kOwner = 1;  // not 0, so that an owner field that is lost shows
 constexpr uint32_t kProfile = 0;
 constexpr uint32_t kPageTokens = 16;
 constexpr uint64_t kRegion = 0x1'2340'0000;
-constexpr uint64_t kHang = 2'000'000;   // cycles without which nothing may take
+constexpr uint64_t kHang = 2'000'000;  // cycles without which nothing may take
 constexpr uint8_t kPlaneK = 1, kPlaneV = 2;
 
 std::span<const uint8_t> bytes_of(std::span<const uint16_t> values) {
@@ -96,7 +96,7 @@ class Replay {
   MemoryWrite write_;
 
   uint32_t step_ = 0;
-  uint32_t next_work_ = 0;                      // of layers * kv_heads in this step
+  uint32_t next_work_ = 0;  // of layers * kv_heads in this step
   uint32_t pairs_open_ = 0;
   std::map<uint8_t, std::shared_ptr<Work>> by_request_;
   uint8_t next_id_ = 0;
@@ -147,8 +147,8 @@ std::string Replay::set_up() {
     std::memcpy(row_scratch_.data(), values.data(), values.size_bytes());
     return row_scratch_;
   };
-  rows_ = std::make_unique<RowScoreboard>(kPageTokens, shape.row_beats(), shape.beat_bytes, expected,
-                                          result_.differences);
+  rows_ =
+      std::make_unique<RowScoreboard>(kPageTokens, shape.row_beats(), shape.beat_bytes, expected, result_.differences);
   rows_->on_row([this](const Row& r) { row(r); });
   rows_->on_closed([this](const RowRequest& r, bool refused) { closed(r, refused); });
   bench_->on_request = [this](const RowRequest& r) { rows_->accepted(r, true); };
@@ -188,8 +188,8 @@ std::string Replay::set_up() {
   residency_->on_path([this](uint8_t id, uint32_t position, Path path) { rows_->predict(id, position, path); });
   bench_->on_probe = [this](const ProbeEvent& e) { residency_->event(e); };
 
-  if (why = command("set_profile", host_->set_profile(kProfile, dims_.L, (uint64_t{1} << dims_.Hkv) - 1, 3, 0,
-                                                      profile_slots_, 0));
+  if (why = command("set_profile",
+                    host_->set_profile(kProfile, dims_.L, (uint64_t{1} << dims_.Hkv) - 1, 3, 0, profile_slots_, 0));
       !why.empty()) {
     return why;
   }
@@ -366,7 +366,8 @@ void Replay::merged(const MergedOut& beat) {
   const auto found = merges_.find(beat.id);
   if (found == merges_.end()) {
     ++result_.outputs_wrong;
-    result_.differences.add("lse_merge", bench_->cycle(), fmt::format("output of merge {}, which is not open", beat.id));
+    result_.differences.add("lse_merge", bench_->cycle(),
+                            fmt::format("output of merge {}, which is not open", beat.id));
     return;
   }
   Merge& merge = found->second;
@@ -471,8 +472,8 @@ std::string Replay::finish() {
   result_.repromoted_rows = residency_->repromoted_tokens() * dims_.L * dims_.Hkv * KvCache::kPlanes;
   if (c.sink_rows != result_.rows.sink || c.bulk_rows != result_.rows.bulk) {
     result_.differences.add("csr", bench_->cycle(),
-                            fmt::format("the counters say {} sink and {} bulk rows, {} and {} were delivered", c.sink_rows,
-                                        c.bulk_rows, result_.rows.sink, result_.rows.bulk));
+                            fmt::format("the counters say {} sink and {} bulk rows, {} and {} were delivered",
+                                        c.sink_rows, c.bulk_rows, result_.rows.sink, result_.rows.bulk));
   }
   return {};
 }

@@ -23,10 +23,10 @@ enum class Policy { kSinks, kFill, kDynamic, kHbm };
 struct ReplaySettings {
   BenchOptions bench;
   Policy policy = Policy::kSinks;
-  int64_t budget = -1;        // SRAM_budget in slots; -1: as many as the SRAM holds
-  bool wait = true;           // wait_promotions before the first step; false: start early, by watermark
+  int64_t budget = -1;          // SRAM_budget in slots; -1: as many as the SRAM holds
+  bool wait = true;             // wait_promotions before the first step; false: start early, by watermark
   bool keep_and_follow = true;  // K with keep, V follows; false: one request for both planes
-  uint32_t steps = 0;         // decode steps to run; 0: all of the trace
+  uint32_t steps = 0;           // decode steps to run; 0: all of the trace
   /// Called once rows and block table of the prefill are in memory.
   std::function<void(Bench&, const KvCache&)> on_start;
   /// Called at the beginning of each decode step, for tests that break something.
@@ -43,18 +43,19 @@ struct ReplayResult {
   RowCounts rows;
   uint64_t events_checked = 0, events_wrong = 0;
   uint64_t outputs_checked = 0, outputs_wrong = 0;
-  double max_error_ulp = 0;   // against exact arithmetic on the same rows, ulp(fp32) of M
-  double max_abs_error = 0;   // against the trace's own outputs
-  double largest_v = 0;       // of the trace, to hold max_abs_error against
+  double max_error_ulp = 0;  // against exact arithmetic on the same rows, ulp(fp32) of M
+  double max_abs_error = 0;  // against the trace's own outputs
+  double largest_v = 0;      // of the trace, to hold max_abs_error against
   uint64_t paths_unchecked = 0;
 
   // bytes
-  uint64_t kv_needed = 0, hbm_bulk = 0, hbm_promotion = 0, hbm_dropped = 0, hbm_table = 0, sram = 0, repromoted_rows = 0;
+  uint64_t kv_needed = 0, hbm_bulk = 0, hbm_promotion = 0, hbm_dropped = 0, hbm_table = 0, sram = 0,
+           repromoted_rows = 0;
 
   std::vector<Placed> sinks;
-  double sram_mass = 0;       // fraction of the attention mass that SRAM served, from the block's counters
+  double sram_mass = 0;  // fraction of the attention mass that SRAM served, from the block's counters
   uint64_t cycles_total = 0, cycles_prefill = 0, cycles_decode = 0;
-  uint64_t bus_beats = 0;     // beats on the memory port during decode
+  uint64_t bus_beats = 0;  // beats on the memory port during decode
   double decode_utilisation = 0;
   uint64_t promoted = 0, evicted = 0, refused = 0, peak_slots = 0;
 

@@ -76,12 +76,18 @@ void ResidencyChecker::event(const ProbeEvent& e) {
         tags_[e.f[5]] = {true, u32(e.f[1]), u32(e.f[2] * 16 + e.f[3]), u32(e.f[6]), 0, 0, 0};
       }
       break;
-    case ProbeKind::kTagAck: tag_ack(e); break;
+    case ProbeKind::kTagAck:
+      tag_ack(e);
+      break;
     case ProbeKind::kMuxLookup:
       request_ = static_cast<uint8_t>(e.f[0]);
       break;
-    case ProbeKind::kLookup: lookup(e); break;
-    case ProbeKind::kMuxNext: passed_over(e); break;
+    case ProbeKind::kLookup:
+      lookup(e);
+      break;
+    case ProbeKind::kMuxNext:
+      passed_over(e);
+      break;
     case ProbeKind::kHit: {
       if (hits_.empty()) break;
       const Expected expected = hits_.front();
@@ -94,11 +100,21 @@ void ResidencyChecker::event(const ProbeEvent& e) {
       }
       break;
     }
-    case ProbeKind::kCommand: commands_.push_back(e); break;
-    case ProbeKind::kWalkAnswer: walks_.push_back(e); break;
-    case ProbeKind::kScoreAnswer: scores_.push_back(e); break;
-    case ProbeKind::kProgress: progresses_.push_back(e); break;
-    case ProbeKind::kDmaEnd: ends_.push_back(e); break;
+    case ProbeKind::kCommand:
+      commands_.push_back(e);
+      break;
+    case ProbeKind::kWalkAnswer:
+      walks_.push_back(e);
+      break;
+    case ProbeKind::kScoreAnswer:
+      scores_.push_back(e);
+      break;
+    case ProbeKind::kProgress:
+      progresses_.push_back(e);
+      break;
+    case ProbeKind::kDmaEnd:
+      ends_.push_back(e);
+      break;
     case ProbeKind::kScoreCommand:
       if (e.f[0] == kTop) {
         bool expected = false;
@@ -114,14 +130,20 @@ void ResidencyChecker::event(const ProbeEvent& e) {
       peak_slots_ = std::max(peak_slots_, model_.used_slots());
       break;
     case ProbeKind::kLogEvent: {
-      const ResidencyRecord record{static_cast<model::Event>(e.f[0]), static_cast<Status>(e.f[1]), u32(e.f[2]),
-                                   u32(e.f[3]),                       u32(e.f[4]),                 u32(e.f[5])};
+      const ResidencyRecord record{static_cast<model::Event>(e.f[0]),
+                                   static_cast<Status>(e.f[1]),
+                                   u32(e.f[2]),
+                                   u32(e.f[3]),
+                                   u32(e.f[4]),
+                                   u32(e.f[5])};
       ++checked_;
       check(e.cycle, model_.record_taken(record));
       to_drain_.push_back(record);
       break;
     }
-    case ProbeKind::kDone: done(e); break;
+    case ProbeKind::kDone:
+      done(e);
+      break;
   }
 }
 
@@ -159,8 +181,12 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
       check(e.cycle, model_.dma_end(u32(d.f[0]), static_cast<Status>(d.f[1])));
       break;
     }
-    case kTrFill: check(e.cycle, model_.fill(slot)); break;
-    case kTrRow: check(e.cycle, model_.sweep_row(slot, view(e))); break;
+    case kTrFill:
+      check(e.cycle, model_.fill(slot));
+      break;
+    case kTrRow:
+      check(e.cycle, model_.sweep_row(slot, view(e)));
+      break;
     case kTrScore: {
       const ProbeEvent s = pop(scores_);
       check(e.cycle, model_.sweep_score(slot, u32(s.f[2]), view(e)));
@@ -175,10 +201,18 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
       }
       break;
     }
-    case kTrPressure: check(e.cycle, model_.pressure(e.f[2] != 0, slot, view(e))); break;
-    case kTrFree: check(e.cycle, model_.freed(slot)); break;
-    case kTrSweepEnd: check(e.cycle, model_.sweep_end()); break;
-    default: differ("residency_ctrl", e.cycle, fmt::format("event {} is unknown", e.f[0])); break;
+    case kTrPressure:
+      check(e.cycle, model_.pressure(e.f[2] != 0, slot, view(e)));
+      break;
+    case kTrFree:
+      check(e.cycle, model_.freed(slot));
+      break;
+    case kTrSweepEnd:
+      check(e.cycle, model_.sweep_end());
+      break;
+    default:
+      differ("residency_ctrl", e.cycle, fmt::format("event {} is unknown", e.f[0]));
+      break;
   }
 }
 
@@ -219,8 +253,11 @@ void ResidencyChecker::tag_ack(const ProbeEvent& e) {
       check(e.cycle, ok ? model_.tag_watermark(slot, u32(c.f[8])) : std::string());
       if (ok && tag.present) tag.watermark = u32(c.f[8]);
       break;
-    case kRemove: check(e.cycle, model_.tag_remove(slot)); break;
-    default: break;
+    case kRemove:
+      check(e.cycle, model_.tag_remove(slot));
+      break;
+    default:
+      break;
   }
 }
 
@@ -232,7 +269,8 @@ void ResidencyChecker::lookup(const ProbeEvent& e) {
   expected.what = fmt::format("owner {} granule {} word {:#x} layer {} head {} planes {:#x}", owner, granule, e.f[2],
                               e.f[3], e.f[4], e.f[5]);
   for (const Tag& t : tags_) {
-    if (!t.present || t.owner != owner || t.position / 16 != granule || t.word != e.f[2] || e.f[3] >= t.watermark) continue;
+    if (!t.present || t.owner != owner || t.position / 16 != granule || t.word != e.f[2] || e.f[3] >= t.watermark)
+      continue;
     if (!model_.profile(t.profile).covers(u32(e.f[3]), u32(e.f[4]), u32(e.f[5]))) continue;
     expected.hits |= 1U << (t.position % 16);
     if (request_ && on_path_) on_path_(*request_, t.position, Path::kSink);
@@ -277,8 +315,12 @@ void ResidencyChecker::drained(const std::vector<std::array<uint32_t, 8>>& recor
     const model::LogRecord record = model::LogRecord::decode(bytes);
     if (const auto finding = chain_.take(record); !finding) differ("event_log", record.time, finding.text());
     if (record.kind == static_cast<uint8_t>(model::Event::kReadError)) continue;
-    const ResidencyRecord got{static_cast<model::Event>(record.kind), static_cast<Status>(record.cause), record.owner,
-                              record.position,                        record.word,                       record.slot};
+    const ResidencyRecord got{static_cast<model::Event>(record.kind),
+                              static_cast<Status>(record.cause),
+                              record.owner,
+                              record.position,
+                              record.word,
+                              record.slot};
     if (to_drain_.empty()) {
       differ("event_log", record.time, "a record that nobody wrote: " + describe(got));
       continue;

@@ -19,9 +19,8 @@ namespace kvsink::tb {
 enum class Path : uint8_t { kBulk = 0, kSink = 1 };
 
 /// Where the expected bytes of a row come from: the trace or the model of memory, never the design.
-using RowBytes =
-    std::function<std::span<const uint8_t>(uint32_t owner, uint32_t layer, uint32_t plane, uint32_t position,
-                                           uint32_t head)>;
+using RowBytes = std::function<std::span<const uint8_t>(uint32_t owner, uint32_t layer, uint32_t plane,
+                                                        uint32_t position, uint32_t head)>;
 
 struct RowCounts {
   uint64_t checked = 0;
@@ -31,8 +30,8 @@ struct RowCounts {
   uint64_t false_miss = 0;  // bulk, though resident at its lookup
   uint64_t false_hit = 0;   // sink, though not resident at its lookup
   uint64_t misordered = 0;
-  uint64_t errors = 0;      // error-flagged
-  uint64_t bad_ends = 0;    // end marker with another count than rows delivered
+  uint64_t errors = 0;    // error-flagged
+  uint64_t bad_ends = 0;  // end marker with another count than rows delivered
   uint64_t sink = 0;
   uint64_t bulk = 0;
 };
@@ -77,12 +76,12 @@ class RowScoreboard {
     RowRequest request;
     bool check_path = true;
     bool errors_allowed = false;
-    uint32_t lowest = 0;               // position of index 0
-    std::vector<uint8_t> wanted;       // one a position: asked for
-    std::vector<uint8_t> predicted;    // one a position: Path
-    std::vector<uint8_t> seen;         // bit a plane, one a position
-    uint32_t rows[2] = {0, 0};         // delivered on each path
-    uint64_t order[2] = {0, 0};        // key of the last row on each path, plus one
+    uint32_t lowest = 0;             // position of index 0
+    std::vector<uint8_t> wanted;     // one a position: asked for
+    std::vector<uint8_t> predicted;  // one a position: Path
+    std::vector<uint8_t> seen;       // bit a plane, one a position
+    uint32_t rows[2] = {0, 0};       // delivered on each path
+    uint64_t order[2] = {0, 0};      // key of the last row on each path, plus one
     bool ended[2] = {false, false};
     bool refused = false;
   };

@@ -1,2 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
 tb/walk/walker_tb.sv
 tb/walk/kv_addr_tb.sv

@@ -47,7 +47,8 @@ TEST_CASE("with no budget everything comes from HBM and nothing is promoted", "[
 TEST_CASE("the other traces replay equal, and only tiny1m_bos20 has a sink, at position 20", "[system]") {
   const auto bos20 = trace_beside("tiny1m_bos20");
   const auto stories = trace_beside("stories260K_p1");
-  if (bos20.empty() || stories.empty()) KVSINK_SKIP("the traces tiny1m_bos20 and stories260K_p1 are not beside the project");
+  if (bos20.empty() || stories.empty())
+    KVSINK_SKIP("the traces tiny1m_bos20 and stories260K_p1 are not beside the project");
   for (const Policy policy : {Policy::kSinks, Policy::kFill, Policy::kDynamic, Policy::kHbm}) {
     CAPTURE(static_cast<int>(policy));
     const auto trace = load(bos20);

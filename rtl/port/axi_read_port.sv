@@ -138,6 +138,7 @@ module axi_read_port
   logic [8:0] beats, paid_beats;
   credit_t gain, price;
   assign share = (cfg_i.promo_floor == '0) ? ShareLeast : {cfg_i.promo_floor, 3'b0};
+  rd_req_t chosen;
   assign beats = 9'(chosen.len) + 9'd1;
 
   always_comb begin
@@ -161,7 +162,6 @@ module axi_read_port
     rd_req_t req;
   } ar_t;
   ar_t ar_in, ar;
-  rd_req_t chosen;
   always_comb begin
     chosen   = req[Table];
     ar_in.id = axi_id_t'(Table);

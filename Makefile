@@ -61,7 +61,7 @@ compare: configure ## the golden model's and the RTL's outputs for TRACE, and th
 lint: env-all configure ## format and lint of SystemVerilog, C++, shell and Python; licence lines; waivers
 	@cmake --build $(BUILD) -j $(JOBS) > $(BUILD)/lint-build.log 2>&1 || \
 	  echo "the build fails ($(BUILD)/lint-build.log): clang-tidy will miss generated headers"
-	@$(PY) scripts/lint.py --build $(BUILD) --jobs $(JOBS)
+	@$(PY) scripts/lint.py --build $(BUILD) --jobs $(JOBS) $(if $(PART),--part $(PART))
 
 format: env-all ## rewrite sources in the project's format
 	@$(PY) scripts/lint.py --build $(BUILD) --jobs $(JOBS) --fix

@@ -63,7 +63,7 @@ def traceability(data: dict, known: set[str], faults: list[str]) -> str:
                 faults.append(f"{where}: state '{item['state']}' is none of {STATES}")
                 continue
             counts[item["state"]] += 1
-            tests = item.get("tests", [])
+            tests = item.get("tests") or []
             check_tests(tests, where, known, faults)
             how = "; ".join([f"“{t}”" for t in tests] + [f"`{c}`" for c in item.get("commands", [])])
             place = ", ".join([f"`{u}`" for u in item.get("units", [])] + [f"{r}" for r in item.get("registers", [])])
@@ -89,7 +89,7 @@ def verification(data: dict, known: set[str], faults: list[str]) -> str:
         for item in unit["items"]:
             where = f"plan.yaml {unit['name']}/{item.get('name')}"
             need(item, ("name", "stimulus", "checking", "state"), where, faults)
-            tests = item.get("tests", [])
+            tests = item.get("tests") or []
             check_tests(tests, where, known, faults)
             if item["state"] == "done" and not tests and not item.get("commands"):
                 faults.append(f"{where}: done, but no test is named")

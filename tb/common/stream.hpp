@@ -31,7 +31,7 @@ template <class T>
 class Source {
  public:
   Source() = default;
-  explicit Source(Stall stall) : stall_(std::move(stall)) {}
+  explicit Source(Stall stall) : stall_(stall) {}
   Source(const Rng& rng, unsigned percent, unsigned longest = 1) : stall_(rng, percent, longest) {}
 
   void push(T item) { items_.push_back(std::move(item)); }
@@ -74,7 +74,7 @@ template <class T>
 class Sink {
  public:
   Sink() = default;
-  explicit Sink(Stall stall) : stall_(std::move(stall)) {}
+  explicit Sink(Stall stall) : stall_(stall) {}
   Sink(const Rng& rng, unsigned percent, unsigned longest = 1) : stall_(rng, percent, longest) {}
 
   Stall& stall() { return stall_; }

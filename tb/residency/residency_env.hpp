@@ -331,6 +331,18 @@ class Env {
     }
     throw CheckError("the controller did not settle");
   }
+  /// The contract of every slot that is held, as the slot table has it, against what the steps left of it.
+  void check_contracts() {
+    for (uint32_t i = 0; i < slots; ++i) {
+      const Slot& s = slot[i];
+      if (s.state != Slot::kFilling && s.state != Slot::kResident) continue;
+      sim_->peek_slot_i = i;
+      sim_.settle();
+      need(sim_->peek_dwell_o == s.dwell, "slot " + std::to_string(i) + " has dwell " +
+                                              std::to_string(sim_->peek_dwell_o) + ", due is " +
+                                              std::to_string(s.dwell));
+    }
+  }
   Record record() {
     for (int i = 0; i < 5000 && records.empty(); ++i) tick();
     if (records.empty()) throw CheckError("no record came");
@@ -404,6 +416,11 @@ class Env {
     uint32_t layer;  // layers done
     uint32_t until;
     bool aborted = false;
+    /// Its beats in flight come first.
+    void abort(uint64_t at) {
+      if (!aborted) next = at;
+      aborted = true;
+    }
   };
   struct Token {
     uint32_t slot, profile;
@@ -658,7 +675,7 @@ class Env {
       }
       for (auto& j : jobs_) {
         if (r.all || (j.desc.owner == r.owner && j.desc.position >= r.first && j.desc.position <= r.last))
-          j.aborted = true;
+          j.abort(now() + rng.below(60));
       }
       for (auto& s : slot) {
         if ((s.state == Slot::kFilling || s.state == Slot::kResident) &&
@@ -720,7 +737,9 @@ class Env {
     if (p.abort_valid_o && p.abort_ready_i) {
       ++aborts;
       for (auto& j : jobs_) {
-        if (j.desc.slot == p.abort_slot_o && !(end_up_ && job_ == j.desc.slot)) j.aborted = true;
+        if (j.desc.slot == p.abort_slot_o && !(end_up_ && job_ == j.desc.slot)) {
+          j.abort(now() + rng.below(60));
+        }
       }
     }
     if (p.desc_valid_o && p.desc_ready_i) {
@@ -761,6 +780,7 @@ class Env {
   // ---- what follows from a command
   void accepted(const Cmd& c) {
     command_ = c;
+    promoting_ = c.op == kPromote;
     if (c.op == kStepEnd && c.owner < owners && owner[c.owner].valid && owner[c.owner].level == 0 &&
         (c.flags & 1) == 0) {
       const auto& o = owner[c.owner];
@@ -799,11 +819,23 @@ class Env {
         o.slot_max = (c.arg2 >> 32) & 0xffff;
         o.profile = (c.arg2 >> 48) & 0xff;
       }
+    } else if (c.op == kSetProfile) {
+      profile_[c.profile] = c;
     } else if (c.op == kOpen) {
       ++owner[c.owner].level;
     } else if (c.op == kCommit) {
       --owner[c.owner].level;
     }
+  }
+
+  /// A slot of profile `a` holds all that one of profile `b` would: layers, heads and planes each a superset.
+  [[nodiscard]] bool covers(uint32_t a, uint32_t b) const {
+    if (profile_.count(a) == 0 || profile_.count(b) == 0) return false;
+    const Cmd &x = profile_.at(a), &y = profile_.at(b);
+    const auto part = [](uint64_t v, unsigned at) { return static_cast<uint32_t>(v >> at) & 0xffff; };
+    const uint32_t x0 = part(x.arg0, 0), y0 = part(y.arg0, 0);
+    return x0 <= y0 && x0 + part(x.arg0, 16) >= y0 + part(y.arg0, 16) && (y.arg1 & ~x.arg1) == 0 &&
+           (part(y.arg0, 32) & ~part(x.arg0, 32)) == 0;
   }
 
   void leaves(Slot& s) {
@@ -837,6 +869,11 @@ class Env {
     const bool here = entry != used_entries.end() && (*entry)->tokens.count(token) != 0;
     const bool mine = here && (*entry)->tokens[token].slot == p.tag_slot_o &&
                       static_cast<uint32_t>(entry - used_entries.begin()) == p.tag_entry_o;
+    // A promote asks once; whatever else places a token does so by scores, under the registers' contract.
+    const bool asks = p.tag_op_o == kInstall || p.tag_op_o == kFind;
+    const bool by_command = asks && promoting_ && command_->first == p.tag_position_o;
+    const uint32_t dwell = by_command ? command_->arg2 & 0xffff : n_dwell;
+    if (by_command) promoting_ = false;
     switch (p.tag_op_o) {
       case kInstall:
       case kFind:
@@ -844,12 +881,7 @@ class Env {
           a.status = p.tag_op_o == kInstall ? kAlready : kOk;
           a.slot = (*entry)->tokens[token].slot;
           auto& s = slot[a.slot];
-          if (command_ && command_->op == kPromote && command_->first == p.tag_position_o) strengthen_ = a.slot;
-          if (strengthen_) {
-            // The profile decides whether it counts; the bench compares the numbers that its tests use.
-            if (command_->profile == s.profile) s.dwell = std::max<uint32_t>(s.dwell, command_->arg2 & 0xffff);
-            strengthen_.reset();
-          }
+          if (covers(s.profile, by_command ? command_->profile : p.tag_profile_o)) s.dwell = std::max(s.dwell, dwell);
         } else if (p.tag_op_o == kFind) {
           a.status = kNotResident;
         } else {
@@ -869,8 +901,7 @@ class Env {
           s.owner = p.tag_owner_o;
           s.position = p.tag_position_o;
           s.profile = p.tag_profile_o;
-          const bool by_command = command_ && command_->op == kPromote && command_->first == s.position;
-          s.dwell = by_command ? command_->arg2 & 0xffff : n_dwell;
+          s.dwell = dwell;
           installs.emplace_back(p.tag_slot_o, s.position);
         }
         a.entry = static_cast<uint32_t>(entry - used_entries.begin());
@@ -977,7 +1008,8 @@ class Env {
   bool cmd_up_ = false, walk_up_ = false, progress_up_ = false, end_up_ = false, answer_up_ = false;
   bool done_seen_ = false, done_was_idle_ = true;
   std::optional<Cmd> command_;
-  std::optional<uint32_t> strengthen_;
+  bool promoting_ = false;           // command_ is a promote that has not asked the tag array yet
+  std::map<uint32_t, Cmd> profile_;  // by number, as last set
   std::deque<Walk> walks_;
   std::deque<uint32_t> to_walker_;
   std::optional<Ack> ack_;

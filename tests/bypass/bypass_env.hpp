@@ -570,7 +570,7 @@ class Env {
   void clear_config() {
     Layout l;
     set_layout(l);
-    for (unsigned i = 0; i < sizeof(sim->prof_valid_i) / sizeof(sim->prof_valid_i[0]); ++i) sim->prof_valid_i[i] = 0;
+    sim->prof_valid_i = std::decay_t<decltype(sim->prof_valid_i)>{};
     sim->base_we_i = 0;
     sim->own_we_i = 0;
   }

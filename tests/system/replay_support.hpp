@@ -39,8 +39,8 @@ inline tb::ReplaySettings settings(const char* config, tb::Policy policy, uint32
 /// Every check of a replay, with the first differences in the message.
 inline void check_equal(const trace::Trace& trace, const tb::ReplayResult& r) {
   for (const auto& d : r.differences.first()) UNSCOPED_INFO(d.unit << ": cycle " << d.cycle << ": " << d.what);
+  INFO(r.error);
   CHECK(r.error.empty());
-  CHECK(r.error == "");
   CHECK(r.rows.checked > 0);
   CHECK(r.rows.wrong == 0);
   CHECK(r.rows.missing == 0);

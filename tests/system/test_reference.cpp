@@ -30,9 +30,10 @@ struct Fixture {
     options.hashed_memory = true;
     std::string why;
     bench = tb::Bench::make(options, why);
-    REQUIRE(why == "");
+    CAPTURE(why);
+    REQUIRE(why.empty());
     host = std::make_unique<tb::Host>(*bench);
-    REQUIRE(host->probe(caps) == "");
+    REQUIRE(host->probe(caps).empty());
     tb::KvShape shape;
     shape.layers = layers;
     shape.kv_heads = kv_heads;
@@ -43,7 +44,7 @@ struct Fixture {
     cache->write_table([&](uint64_t a, std::span<const uint8_t> b) { bench->memory().write(a, b); });
     tb::Registers registers;
     registers.sram_budget = caps.slots;
-    REQUIRE(host->configure(*cache, layers, registers, kv_heads) == "");
+    REQUIRE(host->configure(*cache, layers, registers, kv_heads).empty());
     const uint32_t slot_beats = layers * kv_heads * 2 * shape.row_beats();
     const uint32_t slots = std::min(caps.slots, caps.sram_bytes / (slot_beats * shape.beat_bytes));
     REQUIRE(host->set_profile(0, layers, (uint64_t{1} << kv_heads) - 1, 3, 0, slots, 0).ok());

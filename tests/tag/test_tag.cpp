@@ -245,7 +245,8 @@ class Bench {
   void apply(const Retire& r, uint64_t now) {
     for (State* s : {&state, &seen}) {
       std::vector<Key> empty;
-      for (auto& [key, g] : *s) {
+      for (auto& [at, g] : *s) {
+        const Key& key = at;
         std::erase_if(g.tokens, [&](const auto& t) { return concerns(r, key.first, key.second * 16 + t.first); });
         if (g.tokens.empty()) empty.push_back(key);
       }

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replays every trace under every policy in every configuration, without and with random stalls, at several latencies.
 
-usage: soak_replay.py [--kvsink PROGRAM] [--jobs N] [--seed N] TRACE...
+usage: soak_replay.py [--kvsink PROGRAM] [--jobs N] [--seed N] [--spread] TRACE...
+
+--spread takes one timing for each trace, policy and configuration, in turn, so that each timing still meets every value
+of the other three: a quarter of the replays.
 
 One line a replay; ends with `N passed, N failed`. A replay passes when `kvsink replay` says that all is equal.
 """
@@ -39,10 +42,14 @@ def main() -> int:
     parser.add_argument("--kvsink", default="build/bin/kvsink")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--spread", action="store_true")
     parser.add_argument("traces", nargs="+", type=Path)
     args = parser.parse_args()
     commands = []
-    for config, trace, policy, (latency, stall) in itertools.product(CONFIGS, args.traces, POLICIES, TIMINGS):
+    for (c, config), (t, trace), (p, policy), (i, (latency, stall)) in itertools.product(
+            enumerate(CONFIGS), enumerate(args.traces), enumerate(POLICIES), enumerate(TIMINGS)):
+        if args.spread and i != (c + t + p) % len(TIMINGS):
+            continue
         command = [args.kvsink, "replay", str(trace), "--config", config, "--policy", policy, "--latency", str(latency),
                    "--stall", str(stall), "--seed", str(args.seed)]
         if policy == "fill":

@@ -568,7 +568,7 @@ module residency_ctrl
     if (g_q.bad_owner || !named_q.valid) refusal = StBadOwner;
     else if (g_q.bad_range || len_t'(last_sharer) >= own_q.committed) refusal = StBadRange;
     else if (g_q.bad_profile || !pf.valid) refusal = StBadProfile;
-    else if (g_q.source == SrcCommand && (named_q.level != '0 || own_q.level != '0)) refusal = StWindow;
+    else if (named_q.level != '0 || own_q.level != '0) refusal = StWindow;
     else refusal = StOk;
 
     if (!room_grant) shortage = StLogFull;

@@ -198,6 +198,7 @@ Status ResidencyModel::grant(const Grant& g, const View& view, uint32_t& slot) {
   s.up = g.up;
   s.down = g.down;
   s.queued = true;
+  s.later = g.later;
   tag_work_[slot] = {};
   fill_queue_.push_back(slot);
   record(Event::kGrant, Status::kOk, e, g.position, 0, slot);
@@ -213,6 +214,7 @@ void ResidencyModel::ended(uint32_t owner, Status status) {
 
 void ResidencyModel::fail(uint32_t slot, Status cause) {
   Slot& s = slots_[slot];
+  if (s.retired) ++sweep_.taken;  // also when it fails by itself before the sweep comes to it
   s.state = State::kLeaving;
   tag_work_[slot].remove = !s.retired;
   record(Event::kFailed, cause, s.owner, s.position, s.word, slot);
@@ -221,34 +223,35 @@ void ResidencyModel::fail(uint32_t slot, Status cause) {
 
 void ResidencyModel::leave(uint32_t slot, Status cause) {
   Slot& s = slots_[slot];
+  if (s.retired) ++sweep_.taken;
   s.state = State::kLeaving;
   tag_work_[slot].remove = !s.retired;
   record(Event::kLeave, cause, s.owner, s.position, s.word, slot);
 }
 
 void ResidencyModel::take(uint32_t slot, Status cause) {
+  if (!slots_[slot].retired) ++sweep_.taken;
   if (slots_[slot].state == State::kFilling) {
     fail(slot, Status::kAborted);
   } else {
     leave(slot, cause);
   }
-  ++sweep_.taken;
 }
 
 void ResidencyModel::settle_waits() {
-  for (std::size_t i = 0; i < waits_.size();) {
-    const Wait wait = waits_[i];
-    if (pending(wait.owner, wait.all) != 0) {
-      ++i;
-      continue;
-    }
-    Status& worst = wait.all ? worst_all_ : owners_[wait.owner].worst;
-    uint32_t& count = wait.all ? ended_all_ : owners_[wait.owner].ended;
-    answers_[wait.tag].push_back({worst, count});
-    worst = Status::kOk;
-    count = 0;
-    waits_.erase(waits_.begin() + static_cast<std::ptrdiff_t>(i));
+  const auto over = [this](const Wait& w) { return pending(w.owner, w.all) == 0; };
+  // Waits of one kind that end together get the same answer.
+  for (const Wait& w : waits_) {
+    if (over(w))
+      answers_[w.tag].push_back(w.all ? Answer{worst_all_, ended_all_}
+                                      : Answer{owners_[w.owner].worst, owners_[w.owner].ended});
   }
+  for (const Wait& w : waits_) {
+    if (!over(w)) continue;
+    (w.all ? worst_all_ : owners_[w.owner].worst) = Status::kOk;
+    (w.all ? ended_all_ : owners_[w.owner].ended) = 0;
+  }
+  std::erase_if(waits_, over);
 }
 
 // ---------------------------------------------------------------------------------------------------- commands
@@ -450,7 +453,7 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
       break;
     case Op::kPromote: {
       uint32_t slot = 0;
-      Grant g{c.owner, c.first, c.profile, static_cast<uint32_t>(c.arg2 & 0xffff), 0, 0, 0, -1};
+      Grant g{c.owner, c.first, c.profile, static_cast<uint32_t>(c.arg2 & 0xffff), 0, 0, 0, -1, c.arg1 != 0};
       status = grant(g, view, slot);
       if (status == Status::kOk || status == Status::kAlready) value0 = slot;
       break;
@@ -545,13 +548,22 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
 
 // ---------------------------------------------------------------------------------------------------- promotions
 
-std::string ResidencyModel::fill(uint32_t slot) {
+std::string ResidencyModel::fill(uint32_t slot, Fill where) {
   if (fill_queue_.empty() || fill_queue_.front() != slot) {
     return fmt::format("slot {} was taken from the fill queue, its head is {}", slot,
                        fill_queue_.empty() ? -1 : static_cast<int64_t>(fill_queue_.front()));
   }
   fill_queue_.pop_front();
-  if (slots_[slot].state == State::kLeaving) slots_[slot].queued = false;
+  Slot& s = slots_[slot];
+  if ((s.state == State::kLeaving) != (where == Fill::kDropped)) {
+    return fmt::format("slot {} at the head of the fill queue {}", slot,
+                       where == Fill::kDropped ? "was dropped while it fills" : "left, and was not dropped");
+  }
+  if (where == Fill::kDropped) s.queued = false;
+  if (where == Fill::kTail) {
+    if (!s.later) return fmt::format("slot {} was put off, but may start at any time", slot);
+    fill_queue_.push_back(slot);
+  }
   return {};
 }
 
@@ -682,14 +694,12 @@ uint32_t ResidencyModel::expected_top_count(bool& expected) const {
   expected = sweep_.running && sweep_.op == Op::kStepEnd && (sweep_.prefill || (config_.dynamic && !sweep_.no_scores));
   if (!expected || !sweep_.prefill) return 1;
   const OwnerState& o = owners_[sweep_.owner];
-  const Profile none{};
-  const Profile& region = o.profile < profiles_.size() ? profiles_[o.profile] : none;
-  const int64_t u = used_slots();
-  int64_t count =
-      std::min<int64_t>({int64_t{o.slot_max} - used(sweep_.owner), int64_t{config_.sram_budget} - u - reserved(-1),
-                         int64_t{free_rows(region)} - reserved(o.profile), int64_t{config_.scored}});
-  count = std::max<int64_t>(count, int64_t{o.slot_min} - used_own(sweep_.owner));
-  return static_cast<uint32_t>(std::max<int64_t>(count, 0));
+  if (o.profile >= profiles_.size() || !profiles_[o.profile].valid) return 0;
+  const int64_t sure = std::max<int64_t>(int64_t{o.slot_min} - used_own(sweep_.owner), 0);
+  const int64_t more = std::min<int64_t>({int64_t{o.slot_max} - used(sweep_.owner) - sure,
+                                          int64_t{config_.sram_budget} - used_slots() - reserved(-1),
+                                          int64_t{free_rows(profiles_[o.profile])} - reserved(o.profile)});
+  return static_cast<uint32_t>(sure + std::max<int64_t>(more, 0));
 }
 
 std::string ResidencyModel::top(std::optional<uint32_t> position, uint32_t score, bool, const View& view) {

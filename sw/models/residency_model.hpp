@@ -89,7 +89,7 @@ class ResidencyModel {
   };
   struct Config {
     // sizes of the instance
-    uint32_t slots = 0, entries = 0, owners = 0, positions = 0, profiles = 0, sram_beats = 0, kv_heads = 0, scored = 0;
+    uint32_t slots = 0, entries = 0, owners = 0, positions = 0, profiles = 0, sram_beats = 0, kv_heads = 0;
     // registers; thresholds as the block holds them, UQ18.14
     uint32_t sram_budget = 0;
     uint32_t t_sink = 3U << 14, t_pin = 0xffffffff, t_promote = 3U << 14, t_evict = 3U << 13;
@@ -122,8 +122,9 @@ class ResidencyModel {
 
   // ---- inputs, in the order in which the controller takes them; a text says what they contradict, empty: nothing
   std::string command(const Command& command, const View& view);
-  /// The head of the fill queue was looked at.
-  std::string fill(uint32_t slot);
+  /// Where the head of the fill queue went when it was looked at.
+  enum class Fill : uint8_t { kWalker, kTail, kDropped };
+  std::string fill(uint32_t slot, Fill where);
   std::string walk_answer(uint32_t slot, Status status, uint32_t word, bool committed);
   std::string progress(uint32_t slot, uint32_t watermark);
   std::string dma_end(uint32_t slot, Status status);
@@ -184,6 +185,7 @@ class ResidencyModel {
     uint32_t up = 0, down = 0;
     uint32_t word = 0;
     bool queued = false;  // in the fill queue or at the walker
+    bool later = false;   // not to be started before a set time
     bool at_dma = false;
     bool retired = false;     // a retire took its tag away, the sweep has not come yet
     bool record_due = false;  // its last record was not taken yet
@@ -216,6 +218,7 @@ class ResidencyModel {
     uint64_t e = 0;
     uint32_t up = 0, down = 0;
     int64_t own_row = -1;
+    bool later = false;
   };
 
   Status grant(const Grant& grant, const View& view, uint32_t& slot);

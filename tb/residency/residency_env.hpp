@@ -86,6 +86,7 @@ enum Trace : uint8_t {
   kTrSweepEnd
 };
 constexpr uint32_t kPinned = 0xffff;
+constexpr uint32_t kLoopIdle = 1;    // residency_ctrl's StIdle in loop_o
 constexpr uint32_t kOne = 1U << 14;  // score 1.0
 
 class CheckError : public std::runtime_error {
@@ -259,6 +260,7 @@ class Env {
   std::deque<Record> records;         // taken by the log, not yet looked at
   uint32_t log_capacity = 256, log_held = 0;
   bool log_drains = true;
+  bool drain_between = false;  // the log gives room only while the controller decides nothing
   uint32_t fence_cycles = 3;
   std::map<std::pair<uint32_t, uint32_t>, Status> walk_fault;  // (owner, position) -> status
   std::set<std::pair<uint32_t, uint32_t>> uncommitted;
@@ -329,7 +331,7 @@ class Env {
       if (calm > 64) return;
       tick();
     }
-    throw CheckError("the controller did not settle");
+    throw CheckError("the controller did not settle:" + state());
   }
   /// The contract of every slot that is held, as the slot table has it, against what the steps left of it.
   void check_contracts() {
@@ -600,7 +602,8 @@ class Env {
     }
 
     // log
-    if (log_drains && log_held != 0 && rng.percent(50)) --log_held;
+    const bool calm = !drain_between || (p.loop_o & 0xff) == kLoopIdle;
+    if (log_drains && log_held != 0 && rng.percent(50) && calm) --log_held;
     p.ev_ready_i = log_held < log_capacity && go(stalls_.log);
     p.log_room_i = log_capacity - log_held;
 

@@ -178,7 +178,6 @@ std::string Replay::set_up() {
   model.profiles = caps_.profiles;
   model.sram_beats = caps_.sram_bytes / shape.beat_bytes;
   model.kv_heads = caps_.kv_heads;
-  model.scored = caps_.scored;
   model.sram_budget = registers.sram_budget;
   model.t_sink = static_cast<uint32_t>(std::lround(registers.t_sink * 16384));
   model.dynamic = registers.dynamic;

@@ -182,7 +182,7 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
       break;
     }
     case kTrFill:
-      check(e.cycle, model_.fill(slot));
+      check(e.cycle, model_.fill(slot, static_cast<ResidencyModel::Fill>(e.f[2])));
       break;
     case kTrRow:
       check(e.cycle, model_.sweep_row(slot, view(e)));

@@ -155,7 +155,7 @@ inline uint32_t rough_element(Rng& rng, MergeFormat fmt) {
                                                        0x007fffff, 0x00800000, 0x7f7fffff, 0xff7fffff,
                                                        0x3f800000, 0xbf800000, 0x7f800000, 0x7fc00000};
     return rng.percent(30) ? kSpecial[rng.below(rng.percent(10) ? 12 : 10)]
-                           : static_cast<uint32_t>(rng.next()) & (rng.percent(95) ? 0xbfffffffU : ~0U);
+                           : static_cast<uint32_t>(rng.next()) & (rng.percent(50) ? 0xbfffffffU : ~0U);
   }
   uint32_t bits = static_cast<uint32_t>(rng.next()) & 0xffff;
   if (rng.percent(90)) bits &= 0xbfff;

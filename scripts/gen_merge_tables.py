@@ -171,8 +171,9 @@ def make_units():
 
 
 # ------------------------------------------------------------------------------------------------------------- budget
-def budget(units):
-    """Rows (name, how, O in ulp of M, lse in ulp) and the proven ranges of the units."""
+def budget(units, judge=True):
+    """Rows (name, how, O in ulp of M, lse in ulp) and the proven ranges of the units. `judge`: what the datapath takes
+    for granted holds; tables of other sizes than the built ones may break it."""
     exp, rec = units["exp"], units["rec"]
     w_low, w_high = Decimal(0), Decimal(0)
     for i, (low, high) in enumerate(exp.bounds):
@@ -180,7 +181,7 @@ def budget(units):
         w_low = min(w_low, (low - pow2(-WEIGHT_FRAC) + pow2(-SUM_FRAC)) / left)
         w_high = max(w_high, high / left)
     # The weight must stay below 2. Within a piece the sum never falls as u grows, so the ends of the pieces decide.
-    assert max(exp.model(i, (1 << exp.u_bits) - 1) for i in range(len(exp.rows))) < 2 << SUM_FRAC
+    assert not judge or max(exp.model(i, (1 << exp.u_bits) - 1) for i in range(len(exp.rows))) < 2 << SUM_FRAC
 
     r_err = Decimal(0)
     for i, (low, high) in enumerate(rec.bounds):
@@ -188,7 +189,7 @@ def budget(units):
         r_err = max(r_err, (max(-low, high) + pow2(-RECIP_FRAC - 1)) / right)
     last = len(rec.rows) - 1
     least = pow2(-1) + pow2(-M_FRAC) / 4 + rec.bounds[last][0]
-    assert least > pow2(-1) - pow2(-RECIP_FRAC - 1)  # so 1/m, rounded, is never below a half
+    assert not judge or least > pow2(-1) - pow2(-RECIP_FRAC - 1)  # so 1/m, rounded, is never below a half
 
     log_err = {n: max(max(-low, high) for low, high in units[n].bounds) for n in ("ln", "log2")}
 

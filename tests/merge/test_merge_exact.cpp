@@ -80,6 +80,32 @@ TEST_CASE("the distance between two partials is swept from 0 to beyond where one
   CHECK(worst.mass <= 1);
 }
 
+TEST_CASE("neighbouring lse merge within the bounds at every size, the light one with the largest O",
+          "[merge][exact]") {
+  // From 2^20 on neighbours are 1/8 and more apart, at 2^32 256 and 512: beyond the gap in base e, within it in base 2.
+  Errors worst;
+  for (const bool base2 : {false, true}) {
+    for (int power = 20; power <= 40; ++power) {
+      for (const int step : {-3, -2, -1, 1, 2}) {
+        for (const float sign : {1.0F, -1.0F}) {
+          const float at = std::ldexp(1.0F, power);
+          const float other = float_of(bits_of(at) + static_cast<uint32_t>(step));
+          for (const float heavy : {0.0F, 1e-42F, 1.0F}) {
+            const bool first = sign * at > sign * other;
+            auto p = simple({{sign * at, first ? heavy : 3.4e38F}, {sign * other, first ? 3.4e38F : heavy}}, base2);
+            raise(worst, check(p));
+            std::swap(p[0], p[1]);
+            raise(worst, check(p));
+          }
+        }
+      }
+    }
+  }
+  CHECK(worst.o <= 0.77);
+  CHECK(worst.lse <= 0.66);
+  CHECK(worst.mass <= 1);
+}
+
 TEST_CASE("inputs made to come close to the bound stay within it", "[merge][exact]") {
   Errors worst;
   for (const bool base2 : {false, true}) {

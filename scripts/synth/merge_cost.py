@@ -181,7 +181,7 @@ def bits(lib: flow.Library | None, folder: Path, jobs: int, memories: list[str],
     for key, changed_units in table_units.items():
         name, pieces = key.split("_")
         rom_bits = int(pieces) * sum(tables.widths(changed_units[name].rows))
-        o, lse = budget_sum(changed_units), budget_sum(changed_units, 3)
+        o, lse = budget_sum(changed_units), max(budget_sum(changed_units, c) for c in (3, 4))
         result["tables"][key] = {"nand2": rows[key]["nand2"], "rom_bits": rom_bits, "o": float(o), "lse": float(lse)}
         print(f"{TABLES[name][0]:36}{pieces:>7}{rows[key]['nand2']:>8,}{rom_bits:>10,}{o:>12.3f}{lse:>14.3f}")
     return result

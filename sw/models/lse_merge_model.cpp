@@ -32,8 +32,8 @@ uint64_t quadratic(const merge_tables::Quadratic& c, uint32_t u, int u_bits, int
   return sign2 > 0 ? sum + p2 : sum - p2;
 }
 
-/// An lse: fixed point with 32 fraction bits below 2^33. Beyond, two different ones are 512 apart at least, farther than
-/// any weight reaches, and only order and equality matter.
+/// An lse: fixed point with 32 fraction bits below 2^33. Beyond, two different ones are 512 apart at least, farther
+/// than any weight reaches, and only order and equality matter.
 struct Lse {
   uint32_t bits;
   bool big;      // |lse| >= 2^33

@@ -54,7 +54,7 @@ TEST_CASE("the merge is within its bounds of exact arithmetic on every class of 
         }
         INFO(kDataNames.at(static_cast<size_t>(d)) << ", " << count << " partials, format " << static_cast<int>(fmt));
         CHECK(worst.o <= (fmt == MergeFormat::kFp32 ? 0.77 : 1.0));  // the proven budget, not only the bound
-        CHECK(worst.lse <= 0.65);
+        CHECK(worst.lse <= 0.66);
         CHECK(worst.mass <= 1);
       }
     }
@@ -76,7 +76,7 @@ TEST_CASE("the distance between two partials is swept from 0 to beyond where one
     }
   }
   CHECK(worst.o <= 0.77);
-  CHECK(worst.lse <= 0.65);
+  CHECK(worst.lse <= 0.66);
   CHECK(worst.mass <= 1);
 }
 
@@ -150,8 +150,30 @@ TEST_CASE("inputs made to come close to the bound stay within it", "[merge][exac
     }
     raise(worst, check(creep));
   }
+  // One partial carries O, the others weigh only: its weight's error shows in full beside theirs, and that of 1/m. O is
+  // such that M, which is the result, lies just below a power of two, where its ulp is smallest.
+  Rng rng = Rng().fork("near");
+  Errors near;
+  for (int i = 0; i < 20000; ++i) {
+    const bool base2 = i % 2 == 1;
+    Partials p = simple({{0, 0}}, base2);
+    p.resize(rng.range(2, 4), p[0]);
+    long double sum = 0;
+    for (auto& part : p) {
+      part.lse = bits_of(static_cast<float>(uniform(rng, -8, 8)));
+      const auto lse = static_cast<long double>(float_of(part.lse));
+      sum += base2 ? std::exp2(lse) : std::exp(lse);
+    }
+    auto& one = p[rng.below(p.size())];
+    const auto lse = static_cast<long double>(float_of(one.lse));
+    const long double target = 2 - uniform(rng, 0, 0x1p-9);
+    one.o = {bits_of(static_cast<float>(target * sum / (base2 ? std::exp2(lse) : std::exp(lse))))};
+    raise(near, check(p));
+  }
+  CHECK(near.o > 0.57);  // it is a hard case: random data reach 0.56 of the 0.77
+  raise(worst, near);
   CHECK(worst.o <= 0.77);
-  CHECK(worst.lse <= 0.65);
+  CHECK(worst.lse <= 0.66);
   CHECK(worst.mass <= 1);
 }
 

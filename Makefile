@@ -7,6 +7,7 @@ POLICY    ?= sinks
 TEST      ?=
 SEED      ?= 1
 MERGES    ?= 100000000
+SAMPLES   ?= 20000
 UNIT      ?=
 LIB       ?= osu018
 PDK       ?=
@@ -23,7 +24,7 @@ export PYTHON VERILATOR YOSYS
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: soak-replay soak-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: soak-replay soak-merge bench-merge bench-score synth-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -72,6 +73,9 @@ docs: env ## the pages that are made from data
 synth: env-all ## area of each unit and of the top (UNIT=, CONFIG=, LIB=osu018|none)
 	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) $(if $(UNIT),--unit $(UNIT))
 
+synth-merge: env-all ## the merge unit part by part for 4, 8 and 16 lanes, and what each bit of accuracy costs
+	@$(PY) scripts/synth/merge_cost.py --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) --bits
+
 synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/area)
 	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) --write-expected
 
@@ -85,6 +89,22 @@ soak-replay: configure ## every trace x policy x configuration x timing (over an
 soak-merge: configure ## MERGES random merges, RTL against the bit-exact model
 	@cmake --build $(BUILD) -j $(JOBS) --target soak_merge
 	@$(BUILD)/tests/soak_merge rtl $(MERGES) $(SEED)
+
+bench-merge: configure ## error of the RTL and of software merges against 400-bit arithmetic: text, JSON, page of plots
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_merge
+	@mkdir -p $(BUILD)/report
+	@$(BUILD)/tests/bench_merge --samples $(SAMPLES) --seed $(SEED) --json $(BUILD)/report/merge.json \
+	  > $(BUILD)/report/merge.txt; status=$$?; [ $$status -ne 2 ] || exit 2; cat $(BUILD)/report/merge.txt; \
+	  $(PY) scripts/merge_report.py --data $(BUILD)/report/merge.json --out $(BUILD)/report/merge.html && \
+	  echo 'Report: $(BUILD)/report/merge.html' && exit $$status
+
+bench-score: configure ## what each way of feeding the scorer costs and loses, on traces: text, JSON, page
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_score
+	@mkdir -p $(BUILD)/report
+	@$(BUILD)/tests/bench_score --json $(BUILD)/report/score.json $(SOAK_TRACES) \
+	  > $(BUILD)/report/score.txt; status=$$?; [ $$status -ne 2 ] || exit 2; cat $(BUILD)/report/score.txt; \
+	  $(PY) scripts/score_report.py --data $(BUILD)/report/score.json --out $(BUILD)/report/score.html && \
+	  echo 'Report: $(BUILD)/report/score.html' && exit $$status
 
 clean: ## remove what was built (the Python environment stays)
 	@rm -rf build

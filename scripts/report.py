@@ -51,6 +51,13 @@ LEFT = 120  # room for labels
 RIGHT = 20
 
 
+# Pages of other targets that stand beside the report.
+PAGES = {
+    "merge.html": "error of the merge against exact arithmetic, beside software merges (make bench-merge)",
+    "score.html": "what each way of feeding the scorer loses (make bench-score)",
+}
+
+
 # ---- words and numbers ---------------------------------------------------------------------------------------------
 def esc(text: Any) -> str:
     return html.escape(str(text))
@@ -384,6 +391,7 @@ def render(data: Data) -> str:
             plot_bytes(data),
             plot_time(data),
             plot_error(data),
+            *[f'<p><a href="{name}">{esc(PAGES[name])}</a></p>' for name in data.get("pages", []) if name in PAGES],
             f'<p class="soft">Trace: {esc(info["source"])}, licence {esc(info["licence"])}. The numbers of this page '
             'are in it as JSON, in the element <code>#data</code>.</p>',
             f'<script type="application/json" id="data">{embedded}</script>',

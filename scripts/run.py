@@ -106,7 +106,8 @@ def main() -> int:
         run([args.kvsink, "golden", str(args.trace), "--out", str(golden)])
         runs = [replay(args, policy, label, golden) for policy, label in POLICIES]
         setup = {"config": args.config, "latency": args.latency, "seed": args.seed}
-        data = {"info": info, "setup": setup, "runs": runs}
+        pages = [name for name in report.PAGES if (args.out / name).is_file()]
+        data = {"info": info, "setup": setup, "runs": runs, "pages": pages}
         (args.out / "run.json").write_text(json.dumps(data, indent=1) + "\n")
         page = args.out / "index.html"
         page.write_text(report.render(data), encoding="utf-8")

@@ -231,6 +231,11 @@ module kvsink_csr
       hwif_out.head_mask_1.value.value,
       hwif_out.head_mask_0.value.value
     });
+    for (int unsigned i = 0; i < LayerRanges; i++) begin
+      ctl_o.score_layer_weight[i].first  = layer_t'(hwif_out.layer_weight[i].first.value);
+      ctl_o.score_layer_weight[i].count  = layers_t'(hwif_out.layer_weight[i].count.value);
+      ctl_o.score_layer_weight[i].weight = hwif_out.layer_weight[i].weight.value;
+    end
     ctl_o.score_min_distance = len_t'(hwif_out.score_min_distance.value.value);
     ctl_o.score_min_queries = len_t'(hwif_out.score_min_queries.value.value);
     ctl_o.score_raw = hwif_out.score_mode.raw.value;

@@ -9,7 +9,7 @@ package merge_pkg;
   localparam int unsigned HeaderGap = 4;  // A: cycles of a partial, at least; and between beats of one index
 
   localparam int unsigned LseFrac = 32;  // fraction bits of an lse in fixed point
-  localparam int unsigned FixedW = 65;  // signed: |lse| < 2^32
+  localparam int unsigned FixedW = 66;  // signed: |lse| < 2^33
   localparam int unsigned DiffW = 48;  // signed difference of two lse that count: 16 integer bits
   localparam int unsigned LogFrac = 30;  // fraction bits of the binary logarithm of a weight
   localparam int unsigned ExpW = 16;  // signed exponents: 64 partials, each 320 binades above the last, fit

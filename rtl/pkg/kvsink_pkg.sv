@@ -151,29 +151,39 @@ package kvsink_pkg;
     logic [Planes-1:0][$clog2(SramBeats):0] plane_beat;   // sum of row_beats over the lower planes of plane_mask
   } profile_cfg_t;
 
+  // Layers whose attention weights count `weight` times in the scores (layer_weight).
+  localparam int unsigned LayerRanges = 4;
+  typedef logic [3:0] layer_weight_t;
+  typedef struct packed {
+    layer_t        first;
+    layers_t       count;
+    layer_weight_t weight;
+  } layer_range_t;
+
   // Registers of the residency controller and the scorer (csr).
   typedef struct packed {
-    slots_t            sram_budget;         // slots of all owners together
-    score_t            t_sink;
-    score_t            t_pin;               // all ones: automatic placement never pins
-    score_t            t_promote;
-    score_t            t_evict;
-    logic [15:0]       alpha;               // UQ0.16
-    logic [7:0]        n_promote;
-    dwell_t            n_dwell;
-    logic [7:0]        n_evict;
-    layer_t            score_layer_first;   // layer_range
-    layers_t           score_layer_count;
-    logic [QHeads-1:0] score_head_mask;     // query heads that count
-    len_t              score_min_distance;
-    len_t              score_min_queries;
-    logic              score_raw;           // 1: the raw sum in place of the mean against an even spread
-    logic [4:0]        score_raw_shift;     // raw sum is divided by 2**shift before it saturates
-    logic              dynamic;             // step_end promotes and evicts by E and runs; 0: prefill placement only
-    logic [4:0]        promo_floor;         // share of the beats promotion is sure of, in 1/32 (default 2: 1/16)
-    logic [7:0]        burst_cost;          // of a burst, in beats, for fetch-and-drop
-    logic [23:0]       bus_timeout;         // cycles until a read counts as lost; 0: never
-    logic [23:0]       stream_timeout;      // cycles until a stream that is not taken raises an interrupt; 0: never
+    slots_t sram_budget;  // slots of all owners together
+    score_t t_sink;
+    score_t t_pin;  // all ones: automatic placement never pins
+    score_t t_promote;
+    score_t t_evict;
+    logic [15:0] alpha;  // UQ0.16
+    logic [7:0] n_promote;
+    dwell_t n_dwell;
+    logic [7:0] n_evict;
+    layer_t score_layer_first;  // layer_range
+    layers_t score_layer_count;
+    layer_range_t [LayerRanges-1:0] score_layer_weight;  // the lowest range that holds a layer decides; in none: 1
+    logic [QHeads-1:0] score_head_mask;  // query heads that count
+    len_t score_min_distance;
+    len_t score_min_queries;
+    logic score_raw;  // 1: the raw sum in place of the mean against an even spread
+    logic [4:0] score_raw_shift;  // raw sum is divided by 2**shift before it saturates
+    logic dynamic;  // step_end promotes and evicts by E and runs; 0: prefill placement only
+    logic [4:0] promo_floor;  // share of the beats promotion is sure of, in 1/32 (default 2: 1/16)
+    logic [7:0] burst_cost;  // of a burst, in beats, for fetch-and-drop
+    logic [23:0] bus_timeout;  // cycles until a read counts as lost; 0: never
+    logic [23:0] stream_timeout;  // cycles until a stream that is not taken raises an interrupt; 0: never
   } ctl_cfg_t;
 
   // ---------------------------------------------------------------------------------------------- commands

@@ -5,9 +5,11 @@
 // reads of single scores and streams the strongest tokens. A score is, by mode,
 //   mean: sum of A * (i + 1) over the contributions, divided by their number (1.0 = an even spread), or
 //   raw:  sum of A, divided by 2**score_raw_shift,
-// over the beats of selected layers and heads and the queries i at a distance of score_min_distance or more. UQ18.14,
-// rounded to nearest (half up), saturating. A token with no contribution has score 0; so has, for commands with
-// `prefill` and the mean, one with fewer contributions than score_min_queries * selected layers * selected heads.
+// over the beats of selected layers and heads and the queries i at a distance of score_min_distance or more. A layer of
+// weight w (score_layer_weight) counts as w such contributions, one of weight 0 as not selected; column sums carry
+// their own. UQ18.14, rounded to nearest (half up), saturating. A token with no contribution has score 0; so has, for
+// commands with `prefill` and the mean, one with fewer contributions than score_min_queries * the weights of the
+// selected layers * selected heads.
 //
 // Contract:
 // - Beats. A batch belongs to the owner of its first beat. A beat of another owner makes the rest of the batch, up to
@@ -22,7 +24,8 @@
 // - flush_i drops the batch of an owner, complete or not; of an incomplete one the beats of that owner are dropped up
 //   to `last`. A Top that runs ends (last = 1, valid = 0).
 //
-// Speed: a beat a cycle, also on the same words. Read: one a cycle, 24 cycles from command to answer without stalls.
+// Speed: a beat a cycle, also on the same words. Read: one a cycle, 24 cycles from command to answer without stalls; the
+// layers' weights are summed when a batch opens, and commands wait for that: Layers + 2 cycles from its first beat.
 // Top: one cycle a position (seen in the batch) and pass of TopK, 27 more a pass, and one a token streamed. Words of an
 // old batch need no clearing: each carries the stamp of its batch. Stamps wrap after 2**StampW - 1 batches; then, and
 // after reset, the memory is cleared, in Scored / ScoreLanes cycles in which no beat is taken.
@@ -163,6 +166,7 @@ module sink_scorer
   pos_t   last_pos_q;  // the last token streamed
   score_t last_score_q;
 
+  logic   need_busy;  // the weights of the layers are being summed
   logic   start;  // the beat taken opens a batch
   logic   add;  // the beat taken belongs to the batch
   logic   discard;
@@ -172,7 +176,7 @@ module sink_scorer
   assign stamp_end = stamp_q == '1;
   assign clear = batch_q == BatchClear && !busy;
   assign foreign = beat.owner != owner_q;
-  assign cmd_ready_o = en && top_q == TopIdle;
+  assign cmd_ready_o = en && top_q == TopIdle && !need_busy;
   assign cmd_take = cmd_valid_i && cmd_ready_o;
   assign read_take = cmd_take && cmd_i.op == ScRead;
   assign top_take = cmd_take && cmd_i.op == ScTop;
@@ -260,33 +264,74 @@ module sink_scorer
   assign batch_valid_o = batch_q == BatchHeld;
   assign batch_owner_o = owner_q;
 
-  // The number of contributions that score_min_queries asks for. Quasi-static, so in steps of a product a cycle.
-  localparam int unsigned PairCountW = PairW + 2;
+  // The weight of a layer: 0 when it is not selected.
+  localparam int unsigned FirstW = $bits(layers_t) + 1;
+  function automatic logic range_has(input layer_t layer, input layer_t first, input layers_t count);
+    return layer >= first && FirstW'(layer) < FirstW'(first) + FirstW'(count);
+  endfunction
+  function automatic layer_weight_t weight_of(input layer_t layer, input layer_range_t all,
+                                              input layer_range_t [LayerRanges-1:0] ranges);
+    layer_weight_t weight;
+    weight = all.weight;
+    for (int i = LayerRanges - 1; i >= 0; i--) begin
+      if (range_has(layer, ranges[i].first, ranges[i].count)) weight = ranges[i].weight;
+    end
+    return range_has(layer, all.first, all.count) ? weight : '0;
+  endfunction
+
+  layer_range_t all_layers;
+  assign all_layers = '{first: cfg_i.score_layer_first, count: cfg_i.score_layer_count, weight: layer_weight_t'(1)};
+
+  // The number of contributions that score_min_queries asks for. The weights are summed while a batch opens, a layer a
+  // cycle; the two products behind that take a cycle each.
+  localparam int unsigned PairCountW = PairW + $bits(layer_weight_t) + 2;
   localparam int unsigned NeedW = PairCountW + $bits(len_t);
   logic [$clog2(QHeads):0] heads_q, heads_d;
-  logic [PairCountW-1:0] pairs_q;
+  logic [PairCountW-1:0] weights_q, pairs_q;
   logic [NeedW-1:0] need_q;
+  layers_t need_layer_q;
+  logic need_sum_q, need_pairs_q;  // the sum, the products are under way
+
+  assign need_busy = need_sum_q || need_pairs_q;
 
   always_comb begin
     heads_d = '0;
     for (int unsigned i = 0; i < QHeads; i++) heads_d += ($clog2(QHeads) + 1)'(cfg_i.score_head_mask[i]);
   end
 
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      need_sum_q   <= 1'b0;
+      need_pairs_q <= 1'b0;
+    end else begin
+      if (start) need_sum_q <= 1'b1;
+      else if (need_layer_q == layers_t'(Layers - 1)) need_sum_q <= 1'b0;
+      need_pairs_q <= need_sum_q && !start;
+    end
+  end
+
   always_ff @(posedge clk_i) begin
+    if (start) begin
+      need_layer_q <= '0;
+      weights_q <= '0;
+    end else if (need_sum_q) begin
+      need_layer_q <= need_layer_q + layers_t'(1);
+      weights_q <= weights_q + PairCountW'(weight_of(layer_t'(need_layer_q), all_layers, cfg_i.score_layer_weight));
+    end
     heads_q <= heads_d;
-    pairs_q <= PairCountW'(cfg_i.score_layer_count) * PairCountW'(heads_q);
+    pairs_q <= weights_q * PairCountW'(heads_q);
     need_q  <= NeedW'(pairs_q) * NeedW'(cfg_i.score_min_queries);
   end
 
   // ------------------------------------------------------------------------------------------ stage 1: lanes
-  localparam int unsigned FirstW = $bits(layers_t) + 1;
   logic selected;
-  assign selected = beat.layer >= cfg_i.score_layer_first
-      && FirstW'(beat.layer) < FirstW'(cfg_i.score_layer_first) + FirstW'(cfg_i.score_layer_count)
-      && cfg_i.score_head_mask[beat.q_head];
+  layer_weight_t layer_weight;
+  assign layer_weight = weight_of(beat.layer, all_layers, cfg_i.score_layer_weight);
+  assign selected = layer_weight != '0 && cfg_i.score_head_mask[beat.q_head];
 
   // A beat without owner, layer, q_head and last, whose work is done.
   typedef struct packed {
+    layer_weight_t               layer_weight;
     pos_t                        query_pos;
     logic                        column_sum;
     pos_t                        first;
@@ -325,6 +370,7 @@ module sink_scorer
       ctl1_q.position <= scan_step ? scan_pos_q : cmd_i.position;
       stamp1_q <= start ? stamp_q + stamp_t'(1) : stamp_q;
       beat1_q <= '{
+          layer_weight: layer_weight,
           query_pos: beat.query_pos,
           column_sum: beat.column_sum,
           first: beat.first,
@@ -379,7 +425,7 @@ module sink_scorer
       if (lane_seen[i]) seen1 = len_t'(lane_pos[i]) + len_t'(1);
 
       lane[i].column = beat1_q.column_sum;
-      lane[i].count  = beat1_q.column_sum ? beat1_q.weight[(2*i+1)%ScoreLanes] : 32'd1;
+      lane[i].count  = beat1_q.column_sum ? beat1_q.weight[(2*i+1)%ScoreLanes] : 32'(beat1_q.layer_weight);
       lane[i].value  = {1'b0, raw[30:0]};
       if (nan || raw[31]) lane[i].value = '0;
       else if (above && !beat1_q.column_sum) lane[i].value = {1'b0, ExpW'(ExpOne), FractionW'(0)};
@@ -420,7 +466,8 @@ module sink_scorer
     if (en) begin
       ctl2_q <= ctl1_q;
       stamp2_q <= stamp1_q;
-      factor2_q <= cfg_i.score_raw ? factor_t'(1) << RawFactorLog2 : factor_t'(beat1_q.query_pos) + factor_t'(1);
+      factor2_q <= (cfg_i.score_raw ? factor_t'(1) << RawFactorLog2 : factor_t'(beat1_q.query_pos) + factor_t'(1))
+          * factor_t'(beat1_q.layer_weight);
       for (int unsigned b = 0; b < ScoreLanes; b++) begin
         bank_lane2_q[b] <= lane[LaneW'(b)-beat1_q.first[LaneW-1:0]];
         bank_addr2_q[b] <= is_beat1 ? bank_addr_t'(beat1_q.first[PosW-1:LaneW])

@@ -12,15 +12,17 @@ package sink_scorer_pkg;
   localparam int unsigned FractionW = 23;
   localparam int unsigned ExpOne = 127;  // exponent field of 1.0
 
-  // A weight is multiplied by a factor: query position + 1 for the mean, 2**RawFactorLog2 for the raw sum, 1 for a
-  // column sum. Products are rounded to nearest at MeanFrac fraction bits: for a raw sum, RawFrac bits of the sum of A.
+  // An attention weight is multiplied by a factor: the layer's weight, times query position + 1 for the mean or
+  // 2**RawFactorLog2 for the raw sum; a column sum by 1. Products are rounded to nearest at MeanFrac fraction bits: for a raw sum, RawFrac bits of the sum of A.
   localparam int unsigned MeanFrac = 16;
   localparam int unsigned RawFactorLog2 = 16;
   localparam int unsigned RawFrac = MeanFrac + RawFactorLog2;
-  localparam int unsigned FactorW = (PosW + 1 > RawFactorLog2 + 1) ? PosW + 1 : RawFactorLog2 + 1;
+  localparam int unsigned BaseFactorW = (PosW + 1 > RawFactorLog2 + 1) ? PosW + 1 : RawFactorLog2 + 1;
+  localparam int unsigned FactorW = BaseFactorW + $bits(layer_weight_t);
   localparam int unsigned ProductW = MantW + FactorW;
 
-  // Contributions to one token: every query of every layer and head, once.
+  // Contributions to one token: every query of every layer and head, once. Layer weights above 1 use up what the model
+  // has fewer layers and heads than 2**PairW; beyond that the sums saturate, which is reported.
   localparam int unsigned PairW = $clog2(Layers) + $clog2(QHeads);
   localparam int unsigned CountW = PosW + PairW + 1;
   // The largest sums: all weights 1.0. Raw: 2**(PosW+PairW) * 2**RawFrac. Mean: below 2**(2*PosW+PairW) * 2**MeanFrac.

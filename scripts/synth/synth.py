@@ -103,6 +103,8 @@ def measure(unit: flow.Unit, lib: flow.Library | None, out: Path, memories: list
         area = float(mapped.get("area", 0.0))
         row["area_um2"] = round(area, 1)
         row["nand2"] = round(area / lib.nand2_area)
+        if "sequential_area" in mapped:
+            row["nand2_flip_flops"] = round(float(mapped["sequential_area"]) / lib.nand2_area)
         row["flip_flops"] = sum(n for c, n in logic.items() if lib.flops.match(c))
         bad = [c for c in logic if c.startswith("$")]
         latch = [c for c in logic if re.search(r"LATCH|__dl|^D[LH]L", c)]
@@ -146,8 +148,13 @@ def fingerprint(text: str, unit: flow.Unit) -> str:
 def synthesize(
     name: str, config: str, lib: flow.Library | None, folder: Path, memories: list[str]
 ) -> dict[str, Any]:
-    unit = flow.unit(name)
-    out = folder / name
+    return synthesize_unit(flow.unit(name), config, lib, folder / name, memories)
+
+
+def synthesize_unit(
+    unit: flow.Unit, config: str, lib: flow.Library | None, out: Path, memories: list[str]
+) -> dict[str, Any]:
+    name = unit.name
     out.mkdir(parents=True, exist_ok=True)
     if unit.missing:
         return {"unit": name, "absent": unit.missing}
@@ -272,6 +279,10 @@ def main() -> int:
         expected = {r["unit"]: r for r in json.loads(expected_file.read_text())["units"]}
     print(f"configuration {args.config}, library {label}; memories are counted in bits, not in area")
     show(rows, expected)
+    if "lse_merge" in wanted:
+        import merge_cost  # here, because it needs this module
+
+        merge_cost.report(lib, label, args.jobs, with_bits=False)
     failed = [r for r in rows if r.get("problems")]
     for r in failed:
         for problem in r["problems"]:

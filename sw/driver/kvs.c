@@ -310,6 +310,14 @@ int kvs_get_policy(kvs* k, kvs_policy* policy) {
       {REG(head_mask_3), &policy->head_mask[3]},
   };
   for (size_t i = 0; i < sizeof regs / sizeof regs[0]; i++) TRY(read_reg(k, regs[i].addr, regs[i].value));
+  for (unsigned i = 0; i < KVS_LAYER_RANGES; i++) {
+    uint32_t word = 0;
+    TRY(read_reg(k, REG(layer_weight) + 4 * i, &word));
+    kvs_layer_weight* w = &policy->layer_weight[i];
+    w->first = (word & KVSINK_REGS__LAYER_WEIGHTX__FIRST_bm) >> KVSINK_REGS__LAYER_WEIGHTX__FIRST_bp;
+    w->count = (word & KVSINK_REGS__LAYER_WEIGHTX__COUNT_bm) >> KVSINK_REGS__LAYER_WEIGHTX__COUNT_bp;
+    w->weight = (word & KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bm) >> KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bp;
+  }
   policy->layer_first = (range & KVSINK_REGS__LAYER_RANGE__FIRST_bm) >> KVSINK_REGS__LAYER_RANGE__FIRST_bp;
   policy->layer_count = (range & KVSINK_REGS__LAYER_RANGE__COUNT_bm) >> KVSINK_REGS__LAYER_RANGE__COUNT_bp;
   policy->score_raw = (mode & KVSINK_REGS__SCORE_MODE__RAW_bm) != 0;
@@ -327,6 +335,12 @@ int kvs_set_policy(kvs* k, const kvs_policy* policy) {
   CHECK_MAX(k, policy->sram_budget, k->caps.slots, "sram_budget");
   CHECK_MAX(k, policy->layer_first, k->caps.layers - 1, "layer_first");
   CHECK_RANGE(k, policy->layer_count, 1, k->caps.layers - policy->layer_first, "layer_count");
+  for (unsigned i = 0; i < KVS_LAYER_RANGES; i++) {
+    const kvs_layer_weight* w = &policy->layer_weight[i];
+    CHECK_MAX(k, w->first, k->caps.layers - 1, "layer_weight.first");
+    CHECK_MAX(k, w->count, k->caps.layers - w->first, "layer_weight.count");
+    CHECK_MAX(k, w->weight, 15, "layer_weight.weight");
+  }
   CHECK_MAX(k, policy->score_min_distance, k->caps.positions, "score_min_distance");
   CHECK_MAX(k, policy->score_min_queries, k->caps.positions, "score_min_queries");
   CHECK_MAX(k, policy->score_raw_shift, 31, "score_raw_shift");
@@ -368,6 +382,12 @@ int kvs_set_policy(kvs* k, const kvs_policy* policy) {
       {REG(head_mask_3), policy->head_mask[3]},
   };
   for (size_t i = 0; i < sizeof regs / sizeof regs[0]; i++) TRY(write_reg(k, regs[i].addr, regs[i].value));
+  for (unsigned i = 0; i < KVS_LAYER_RANGES; i++) {
+    const kvs_layer_weight* w = &policy->layer_weight[i];
+    TRY(write_reg(k, REG(layer_weight) + 4 * i,
+                  w->first << KVSINK_REGS__LAYER_WEIGHTX__FIRST_bp | w->count << KVSINK_REGS__LAYER_WEIGHTX__COUNT_bp |
+                      w->weight << KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bp));
+  }
   return KVS_OK;
 }
 

@@ -32,17 +32,18 @@ uint64_t quadratic(const merge_tables::Quadratic& c, uint32_t u, int u_bits, int
   return sign2 > 0 ? sum + p2 : sum - p2;
 }
 
-/// An lse: fixed point with 32 fraction bits below 2^32, and beyond only its order and equality matter.
+/// An lse: fixed point with 32 fraction bits below 2^33. Beyond, two different ones are 512 apart at least, farther
+/// than any weight reaches, and only order and equality matter.
 struct Lse {
   uint32_t bits;
-  bool big;      // |lse| >= 2^32
+  bool big;      // |lse| >= 2^33
   Int128 fixed;  // cut towards zero; 0 when big
 };
 
 Lse to_fixed(uint32_t bits) {
   const int exponent = std::max<int>((bits >> 23) & 0xff, 1);
   const uint32_t significand = (bits & 0x7fffff) | (((bits >> 23) & 0xff) != 0 ? 0x800000 : 0);
-  if (exponent >= 127 + 32) return {bits, true, 0};
+  if (exponent >= 127 + 33) return {bits, true, 0};
   const int up = exponent - 150 + 32;  // significand * 2^(exponent - 150) in units of 2^-32
   const auto magnitude =
       up >= 0 ? static_cast<Int128>(significand) << up : static_cast<Int128>(shift_right(significand, -up));

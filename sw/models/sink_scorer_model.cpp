@@ -20,13 +20,23 @@ uint64_t ones(int bits) { return bits >= 64 ? ~uint64_t{0} : (uint64_t{1} << bit
 
 }  // namespace
 
+uint32_t ScorerConfig::layer_weight(uint32_t layer) const {
+  if (layer < layer_first || layer - layer_first >= layer_count) return 0;
+  for (const LayerRange& r : layer_weights) {
+    if (layer >= r.first && layer - r.first < r.count) return r.weight;
+  }
+  return 1;
+}
+
 bool ScorerConfig::selected(uint32_t layer, uint32_t q_head) const {
-  return layer >= layer_first && layer - layer_first < layer_count && q_head < head_mask.size() && head_mask[q_head];
+  return layer_weight(layer) != 0 && q_head < head_mask.size() && head_mask[q_head];
 }
 
 uint64_t ScorerConfig::need() const {
   const auto heads = static_cast<uint64_t>(std::count(head_mask.begin(), head_mask.end(), true));
-  return uint64_t{min_queries} * layer_count * heads;
+  uint64_t weights = 0;
+  for (uint32_t layer = 0; layer < layers; layer++) weights += layer_weight(layer);
+  return min_queries * weights * heads;
 }
 
 uint32_t score_bits(double score) {
@@ -45,8 +55,9 @@ void ExactScorer::add(uint32_t layer, uint32_t q_head, uint32_t query, uint32_t 
   if (!config_.selected(layer, q_head) || token >= config_.scored || token > query) return;
   seen_ = std::max(seen_, token + 1);
   if (query - token < config_.min_distance) return;
-  tokens_[token].sum += config_.raw ? weight : weight * (query + 1.0);
-  tokens_[token].count++;
+  const uint32_t times = config_.layer_weight(layer);
+  tokens_[token].sum += times * (config_.raw ? weight : weight * (query + 1.0));
+  tokens_[token].count += times;
 }
 
 double ExactScorer::score(uint32_t token, bool prefill) const {
@@ -112,6 +123,7 @@ void SinkScorer::take(const ScoreBeat& beat) {
 
 void SinkScorer::add(const ScoreBeat& beat) {
   assert(beat.weight.size() == config_.lanes);
+  const uint32_t times = config_.layer_weight(beat.layer);
   const uint32_t lanes = beat.column_sum ? config_.lanes / 2 : config_.lanes;
   bool malformed = false;
   bool saturated = false;
@@ -150,10 +162,10 @@ void SinkScorer::add(const ScoreBeat& beat) {
                                                            : static_cast<uint64_t>(sum);
       saturated |= add_token(position, rounded, over, beat.weight[2 * lane + 1]);
     } else if (beat.query_pos - position >= config_.min_distance) {
-      // 24 by 18 bits: the product is exact in double precision.
-      const double product = config_.raw ? std::ldexp(static_cast<double>(value), kRawFrac)
-                                         : std::ldexp(static_cast<double>(value) * (beat.query_pos + 1.0), kMeanFrac);
-      saturated |= add_token(position, static_cast<uint64_t>(std::llround(product)), false, 1);
+      // 24 by 22 bits: the product is exact in double precision.
+      const double factor = times * (config_.raw ? 1.0 : beat.query_pos + 1.0);
+      const double product = std::ldexp(static_cast<double>(value) * factor, config_.raw ? kRawFrac : kMeanFrac);
+      saturated |= add_token(position, static_cast<uint64_t>(std::llround(product)), false, times);
     }
   }
   counters_.malformed += malformed;

@@ -5,14 +5,23 @@
 // Score of token t: over the selected layers l and heads h and the queries i with i - t >= min_distance,
 //   mean:  sum of A(l,h,i,t) * (i + 1), divided by the number of terms (1.0 = what an even spread gives), or
 //   raw:   sum of A(l,h,i,t), divided by 2^raw_shift.
+// A layer of weight w counts as w such terms (column sums carry their own weights).
 // Widths, and the error they allow: docs/decisions/scorer-widths.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace kvsink::model {
+
+/// Layers whose attention weights count `weight` times, 0 to 15.
+struct LayerRange {
+  uint32_t first = 0;
+  uint32_t count = 0;
+  uint32_t weight = 1;
+};
 
 /// Sizes of an instance and its score_* registers.
 struct ScorerConfig {
@@ -26,15 +35,18 @@ struct ScorerConfig {
   // registers
   uint32_t layer_first = 0;
   uint32_t layer_count = 8;
+  std::array<LayerRange, 4> layer_weights{};  ///< the lowest range that holds a layer decides; in none: 1
   std::vector<bool> head_mask = std::vector<bool>(8, true);  ///< query heads that count
   uint32_t min_distance = 32;
   uint32_t min_queries = 32;
   bool raw = false;
   uint32_t raw_shift = 0;
 
+  /// How often a contribution of this layer counts; 0: the layer is not selected.
+  uint32_t layer_weight(uint32_t layer) const;
   /// The beat or weight counts.
   bool selected(uint32_t layer, uint32_t q_head) const;
-  /// Contributions that min_queries asks for: min_queries * selected layers * selected heads.
+  /// Contributions that min_queries asks for: min_queries * weights of the selected layers * selected heads.
   uint64_t need() const;
 };
 

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -307,22 +309,82 @@ Result<void> SafeTensors::read_bytes(const TensorInfo& tensor, std::span<std::by
   return {};
 }
 
-Result<void> write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
-                               std::span<const TensorData> tensors) {
+Result<TensorReader> TensorReader::open(const SafeTensors& file) {
+  TensorReader reader;
+  reader.path_ = file.path();
+  errno = 0;
+  reader.file_.open(reader.path_, std::ios::binary);
+  if (!reader.file_) {
+    return Error{fmt::format("{}: cannot be opened ({})", reader.path_, std::strerror(errno))};
+  }
+  return reader;
+}
+
+Result<void> TensorReader::read_bytes(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> into) {
+  assert(offset <= tensor.bytes && into.size() <= tensor.bytes - offset);
+  const std::uint64_t at = tensor.begin + offset;
+  file_.seekg(static_cast<std::streamoff>(at));
+  if (!file_.read(reinterpret_cast<char*>(into.data()), static_cast<std::streamsize>(into.size()))) {
+    return Error{fmt::format("{}: {} bytes at {} cannot be read", path_, into.size(), at)};
+  }
+  return {};
+}
+
+struct TensorWriter::State {
+  std::string path;
+  fs::path target;
+  std::string growing;
+  bool direct = false;  // a device or a pipe: no name to be renamed to, and bytes in order only
+  std::ofstream file;
+  std::vector<std::uint64_t> begin;  // of each tensor, in the file
+  std::uint64_t at = 0;              // next byte of the file
+  std::map<std::uint64_t, std::vector<std::byte>> early;
+
+  Error failed(const char* what) {
+    const int code = errno;
+    remove();
+    return Error{fmt::format("{}: {} ({})", path, what, std::strerror(code))};
+  }
+  void remove() {
+    if (!growing.empty() && !direct) {
+      file.close();
+      std::error_code ignored;
+      fs::remove(growing, ignored);
+    }
+    growing.clear();
+  }
+  void put(std::span<const std::byte> data) {
+    file.write(reinterpret_cast<const char*>(data.data()), static_cast<std::streamsize>(data.size()));
+    at += data.size();
+  }
+};
+
+TensorWriter::TensorWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TensorWriter::TensorWriter(TensorWriter&&) noexcept = default;
+TensorWriter::~TensorWriter() {
+  if (state_) {
+    state_->remove();
+  }
+}
+
+Result<TensorWriter> TensorWriter::open(const std::string& path, const std::map<std::string, std::string>& metadata,
+                                        std::span<const TensorSpec> tensors) {
+  auto state = std::make_unique<State>();
   Json header = Json::object();
   if (!metadata.empty()) {
     header[kMetadata] = metadata;
   }
   std::uint64_t end = 0;
-  for (const TensorData& tensor : tensors) {
-    const std::uint64_t begin = end;
-    end += tensor.data.size();
-    if (size_of(tensor.dtype, tensor.shape) != tensor.data.size()) {
-      return Error{fmt::format("{}: tensor {} holds {} bytes, which is not its shape {}", path, in_quotes(tensor.name),
-                               tensor.data.size(), shape_text(tensor.shape))};
+  for (const TensorSpec& tensor : tensors) {
+    const auto bytes = size_of(tensor.dtype, tensor.shape);
+    if (!bytes || *bytes > std::numeric_limits<std::int64_t>::max() - end) {
+      return Error{fmt::format("{}: tensor {} of shape {} is larger than a file can be", path, in_quotes(tensor.name),
+                               shape_text(tensor.shape))};
     }
     header[tensor.name] = {
-        {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
+        {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {end, end + *bytes}}};
+    state->begin.push_back(end);
+    end += *bytes;
   }
   // Text that is not UTF-8 is replaced: it comes from outside and is only information.
   std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -333,39 +395,87 @@ Result<void> write_safetensors(const std::string& path, const std::map<std::stri
   if (fs::is_directory(status)) {
     return Error{path + ": is a folder"};
   }
-  // A device or a pipe has no name to be renamed to; a link is followed, so that it stays one.
-  const bool direct = fs::exists(status) && !fs::is_regular_file(status);
-  fs::path target = path;
-  if (fs::is_symlink(fs::symlink_status(path, ignored))) {
-    target = fs::weakly_canonical(path, ignored);
+  state->path = path;
+  state->direct = fs::exists(status) && !fs::is_regular_file(status);
+  state->target = path;
+  // A link is followed, so that it stays one, also when what it names is not there yet.
+  constexpr int kMostLinks = 40;
+  for (int i = 0; i < kMostLinks && fs::is_symlink(fs::symlink_status(state->target, ignored)); ++i) {
+    state->target = state->target.parent_path() / fs::read_symlink(state->target, ignored);
   }
-  const std::string growing = direct ? path : fmt::format("{}.{}.part", target.string(), ::getpid());
-  const auto failed = [&](const char* what) {
-    const int code = errno;
-    if (!direct) {
-      fs::remove(growing, ignored);
-    }
-    return Error{fmt::format("{}: {} ({})", path, what, std::strerror(code))};
-  };
+  const std::string growing = state->direct ? path : fmt::format("{}.{}.part", state->target.string(), ::getpid());
   errno = 0;
-  std::ofstream file(growing, std::ios::binary | std::ios::trunc);
-  if (!file) {
-    return failed("cannot be written");
+  state->file.open(growing, std::ios::binary | std::ios::trunc);
+  if (!state->file) {
+    return state->failed("cannot be written");
   }
+  state->growing = growing;
   const std::uint64_t length = text.size();
-  file.write(reinterpret_cast<const char*>(&length), sizeof length);
-  file.write(text.data(), static_cast<std::streamsize>(text.size()));
-  for (const TensorData& tensor : tensors) {
-    file.write(reinterpret_cast<const char*>(tensor.data.data()), static_cast<std::streamsize>(tensor.data.size()));
+  state->put(std::as_bytes(std::span(&length, 1)));
+  state->put(std::as_bytes(std::span(text)));
+  for (std::uint64_t& begin : state->begin) {
+    begin += state->at;
   }
-  file.close();
-  if (!file) {
-    return failed("writing stopped");
+  return TensorWriter(std::move(state));
+}
+
+Result<void> TensorWriter::write_bytes(std::size_t index, std::uint64_t offset, std::span<const std::byte> data) {
+  State& s = *state_;
+  const std::uint64_t begin = s.begin.at(index) + offset;
+  errno = 0;
+  if (s.direct && begin != s.at) {
+    s.early.emplace(begin, std::vector<std::byte>(data.begin(), data.end()));
+    return {};
   }
-  if (!direct && ::rename(growing.c_str(), target.c_str()) != 0) {
-    return failed("cannot be put in place");
+  if (begin != s.at) {
+    s.file.seekp(static_cast<std::streamoff>(begin));
+    s.at = begin;
+  }
+  s.put(data);
+  for (auto next = s.early.begin(); next != s.early.end() && next->first == s.at; next = s.early.erase(next)) {
+    s.put(next->second);
+  }
+  if (!s.file) {
+    return s.failed("writing stopped");
   }
   return {};
+}
+
+Result<void> TensorWriter::finish() {
+  State& s = *state_;
+  assert(s.early.empty());
+  errno = 0;
+  s.file.close();
+  if (!s.file) {
+    return s.failed("writing stopped");
+  }
+  if (!s.direct && ::rename(s.growing.c_str(), s.target.c_str()) != 0) {
+    return s.failed("cannot be put in place");
+  }
+  s.growing.clear();
+  return {};
+}
+
+Result<void> write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
+                               std::span<const TensorData> tensors) {
+  std::vector<TensorSpec> specs;
+  for (const TensorData& tensor : tensors) {
+    if (size_of(tensor.dtype, tensor.shape) != tensor.data.size()) {
+      return Error{fmt::format("{}: tensor {} holds {} bytes, which is not its shape {}", path, in_quotes(tensor.name),
+                               tensor.data.size(), shape_text(tensor.shape))};
+    }
+    specs.push_back({tensor.name, tensor.dtype, tensor.shape});
+  }
+  auto writer = TensorWriter::open(path, metadata, specs);
+  if (!writer) {
+    return writer.error();
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (auto ok = writer->write(i, 0, tensors[i].data); !ok) {
+      return ok;
+    }
+  }
+  return writer->finish();
 }
 
 }  // namespace kvsink::trace

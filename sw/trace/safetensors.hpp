@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +72,59 @@ class SafeTensors {
   std::string path_;
   std::map<std::string, std::string> metadata_;
   std::map<std::string, TensorInfo> tensors_;
+};
+
+/// Reads the data of a file's tensors in parts, for files larger than memory. The file stays open.
+class TensorReader {
+ public:
+  static Result<TensorReader> open(const SafeTensors& file);
+
+  /// Elements [first, first + into.size()) of a tensor that `find` returned, counted over its whole shape. `T` has the
+  /// size of its elements.
+  template <class T>
+  Result<void> read(const TensorInfo& tensor, std::uint64_t first, std::span<T> into) {
+    return read_bytes(tensor, first * sizeof(T), std::as_writable_bytes(into));
+  }
+
+ private:
+  Result<void> read_bytes(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> into);
+
+  std::string path_;
+  std::ifstream file_;
+};
+
+/// What a tensor to be written is; its data come later.
+struct TensorSpec {
+  std::string name;
+  DType dtype;
+  std::vector<std::uint64_t> shape;
+};
+
+/// Writes a file in parts, whole or not at all: it grows under another name and takes its own in finish(); without that
+/// it is removed. Tensors lie in the order given. Parts may come in any order; a device or a pipe, which takes bytes in
+/// order only, gets them as soon as their turn comes, and what is early waits in memory.
+class TensorWriter {
+ public:
+  /// An error names the file (no such folder, no right).
+  static Result<TensorWriter> open(const std::string& path, const std::map<std::string, std::string>& metadata,
+                                   std::span<const TensorSpec> tensors);
+  TensorWriter(TensorWriter&&) noexcept;
+  ~TensorWriter();
+
+  /// Elements of tensor `index` from element `first` on.
+  template <class T>
+  Result<void> write(std::size_t index, std::uint64_t first, std::span<const T> data) {
+    return write_bytes(index, first * sizeof(T), std::as_bytes(data));
+  }
+  /// Every byte has been written: puts the file in place.
+  Result<void> finish();
+
+ private:
+  struct State;
+  explicit TensorWriter(std::unique_ptr<State> state);
+  Result<void> write_bytes(std::size_t index, std::uint64_t offset, std::span<const std::byte> data);
+
+  std::unique_ptr<State> state_;
 };
 
 /// A tensor to be written.

@@ -9,6 +9,7 @@ module sink_scorer_tb
     input  logic                        rst_ni,
     input  layer_t                      cfg_layer_first_i,
     input  layers_t                     cfg_layer_count_i,
+    input  logic    [             79:0] cfg_layer_weights_i,  // {weight 4, count 8, first 8} of each range
     input  logic    [       QHeads-1:0] cfg_head_mask_i,
     input  len_t                        cfg_min_distance_i,
     input  len_t                        cfg_min_queries_i,
@@ -65,6 +66,11 @@ module sink_scorer_tb
     cfg = '0;
     cfg.score_layer_first = cfg_layer_first_i;
     cfg.score_layer_count = cfg_layer_count_i;
+    for (int unsigned i = 0; i < LayerRanges; i++) begin
+      cfg.score_layer_weight[i].first  = layer_t'(cfg_layer_weights_i[20*i+:8]);
+      cfg.score_layer_weight[i].count  = layers_t'(cfg_layer_weights_i[20*i+8+:8]);
+      cfg.score_layer_weight[i].weight = cfg_layer_weights_i[20*i+16+:4];
+    end
     cfg.score_head_mask = cfg_head_mask_i;
     cfg.score_min_distance = cfg_min_distance_i;
     cfg.score_min_queries = cfg_min_queries_i;

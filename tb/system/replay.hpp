@@ -53,7 +53,8 @@ struct ReplayResult {
            repromoted_rows = 0;
 
   std::vector<Placed> sinks;
-  double sram_mass = 0;  // fraction of the attention mass that SRAM served, from the block's counters
+  double sram_mass = 0;    // fraction of the attention mass that SRAM served, from the block's counters
+  double golden_mass = 0;  // the same from exact attention; beyond the resolution of the counters it is a difference
   uint64_t cycles_total = 0, cycles_prefill = 0, cycles_decode = 0;
   uint64_t bus_beats = 0;  // beats on the memory port during decode
   double decode_utilisation = 0;

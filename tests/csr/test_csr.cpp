@@ -268,6 +268,7 @@ TEST_CASE("after reset the registers hold the defaults of the design, and the bl
   CHECK(d.sram_budget_o == kSlots);
   CHECK(d.layer_first_o == 0);
   CHECK(d.layer_count_o == kLayers);
+  for (size_t i = 0; i < 4; i++) CHECK(d.layer_weight_o[i] == 1U << 16);  // no layers, weight 1
   CHECK(d.min_distance_o == 32);
   CHECK(d.min_queries_o == 32);
   CHECK(unsigned{d.promo_floor_o} == 2);
@@ -310,6 +311,9 @@ TEST_CASE("a value in range reaches the block; one out of range is refused, chan
       {REG(layer_range),
        {kLayers << 16, 1 << 16 | (kLayers - 1), 2 << 16 | (kLayers - 2)},
        {0, kLayers, (kLayers + 1) << 16, 2 << 16 | (kLayers - 1), 1 << 16 | kLayers}},
+      {REG(layer_weight) + 4,
+       {0xf0000, 5U << 16 | kLayers << 8, 1 << 8 | (kLayers - 1), 2 << 8 | (kLayers - 2)},
+       {0x100000, (kLayers + 1) << 8, 2 << 8 | (kLayers - 1), kLayers}},
       {REG(score_min_distance), {0, kPositions}, {kPositions + 1}},
       {REG(score_min_queries), {0, kPositions}, {kPositions + 1}},
       {REG(score_mode), {0, 0x3f}, {0x40}},
@@ -356,6 +360,7 @@ TEST_CASE("a value in range reaches the block; one out of range is refused, chan
   CHECK(unsigned{d.n_dwell_o} == 65534);
   CHECK(d.layer_first_o == kLayers - 2);
   CHECK(d.layer_count_o == 2);
+  CHECK(d.layer_weight_o[1] == (2 << 8 | (kLayers - 2)));
   CHECK(d.min_distance_o == kPositions);
   CHECK(d.raw_o);
   CHECK(unsigned{d.raw_shift_o} == 31);

@@ -402,6 +402,9 @@ TEST_CASE("values beyond the instance are refused by name, before anything is wr
   bad_policy([](auto& x) { x.sram_budget = 257; }, "sram_budget");
   bad_policy([](auto& x) { x.layer_first = 1; }, "layer_count");
   bad_policy([](auto& x) { x.promo_floor = 32; }, "promo_floor");
+  bad_policy([](auto& x) { x.layer_weight[1].first = 128; }, "layer_weight.first");
+  bad_policy([](auto& x) { x.layer_weight[2] = {100, 29, 1}; }, "layer_weight.count");
+  bad_policy([](auto& x) { x.layer_weight[3].weight = 16; }, "layer_weight.weight");
   bad_policy([](auto& x) { x.stream_timeout = 1 << 24; }, "stream_timeout");
 }
 
@@ -529,7 +532,8 @@ TEST_CASE("a policy read is the policy written", "[driver]") {
        next(255),
        next(0xffffff),
        next(0xffffff),
-       {next(0xffffffff), 1, 2, 3}};
+       {next(0xffffffff), 1, 2, 3},
+       {{0, 128, 15}, {127, 1, 0}, {next(60), next(60), next(15)}, {3, 0, 1}}};
   REQUIRE(kvs_set_policy(&r.k, &p) == KVS_OK);
   kvs_policy q{};
   REQUIRE(kvs_get_policy(&r.k, &q) == KVS_OK);
@@ -554,6 +558,11 @@ TEST_CASE("a policy read is the policy written", "[driver]") {
   CHECK(q.bus_timeout == p.bus_timeout);
   CHECK(q.stream_timeout == p.stream_timeout);
   for (unsigned i = 0; i < 4; i++) CHECK(q.head_mask[i] == p.head_mask[i]);
+  for (unsigned i = 0; i < KVS_LAYER_RANGES; i++) {
+    CHECK(q.layer_weight[i].first == p.layer_weight[i].first);
+    CHECK(q.layer_weight[i].count == p.layer_weight[i].count);
+    CHECK(q.layer_weight[i].weight == p.layer_weight[i].weight);
+  }
   CHECK(kvs_score(-1.0) == 0);
   CHECK(kvs_score(1e9) == KVS_SCORE_NEVER);
   CHECK(kvs_score(1.0) == KVS_SCORE_ONE);

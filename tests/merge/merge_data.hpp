@@ -58,7 +58,7 @@ enum class Data {
   kSpread,      // lse -120 to 0
   kLarge,       // lse around +-1e4
   kRising,      // each lse above the last
-  kCancel,      // O in pairs x, -x(1+tiny)
+  kCancel,      // weighted O in pairs x, -x(1+tiny)
   kMagnitudes,  // |O| 1e-30 to 1e30, lse within +-120
   kDenormal,    // O denormal
   kTop,         // |O| near the largest float
@@ -119,15 +119,18 @@ inline std::vector<Partial> make_partials(Rng& rng, Data data, unsigned partials
       default:
         break;
     }
+    if (data == Data::kCancel && p % 2 == 1 && rng.coin()) lse = static_cast<double>(float_of(out[p - 1].lse));
     part.lse = bits_of(static_cast<float>(lse));
     part.o.resize(elements);
     for (unsigned i = 0; i < elements; ++i) {
       double x = normal(rng);
       switch (data) {
         case Data::kCancel:
-          if (p % 2 == 1) {
-            x = -value_of(fmt, out[p - 1].o[i]) * (1 + std::ldexp(normal(rng), -static_cast<int>(rng.below(30))));
-            part.lse = rng.percent(50) ? out[p - 1].lse : part.lse;
+          if (p % 2 == 1) {  // equal weights, or the lighter one with the larger O
+            const double above =
+                static_cast<double>(float_of(out[p - 1].lse)) - static_cast<double>(float_of(part.lse));
+            x = -value_of(fmt, out[p - 1].o[i]) * (base2 ? std::exp2(above) : std::exp(above)) *
+                (1 + std::ldexp(normal(rng), -static_cast<int>(rng.below(30))));
           }
           break;
         case Data::kMagnitudes:
@@ -155,7 +158,7 @@ inline uint32_t rough_element(Rng& rng, MergeFormat fmt) {
                                                        0x007fffff, 0x00800000, 0x7f7fffff, 0xff7fffff,
                                                        0x3f800000, 0xbf800000, 0x7f800000, 0x7fc00000};
     return rng.percent(30) ? kSpecial[rng.below(rng.percent(10) ? 12 : 10)]
-                           : static_cast<uint32_t>(rng.next()) & (rng.percent(95) ? 0xbfffffffU : ~0U);
+                           : static_cast<uint32_t>(rng.next()) & (rng.percent(50) ? 0xbfffffffU : ~0U);
   }
   uint32_t bits = static_cast<uint32_t>(rng.next()) & 0xffff;
   if (rng.percent(90)) bits &= 0xbfff;

@@ -145,6 +145,12 @@ TEST_CASE("corner cases of a merge come out of the RTL as the model says", "[mer
       {{-1e30F, one}, {-1e30F, 0x40000000}, {-2e30F, one}},
       {{4294967040.0F, one}, {4294967296.0F, 0x40000000}},
       {{4294967296.0F, one}, {4294967040.0F, 0x40000000}},
+      {{4294967296.0F, 0}, {4294967040.0F, top}},
+      {{-4294967296.0F, top}, {-4294967040.0F, 0}},
+      {{8589934592.0F, one}, {8589934080.0F, top}},
+      {{8589934080.0F, one}, {8589934592.0F, 0x40000000}},
+      {{8589934080.0F, one}, {8589934080.0F, 0x40000000}, {8589933568.0F, one}},
+      {{-8589934080.0F, one}, {-8589934592.0F, top}},
       {{0, top}, {0, top}, {0, top}},
       {{0, 0xff7fffff}, {0, top}},
       {{0, 1}, {0, 1}, {0, 2}},
@@ -216,6 +222,55 @@ TEST_CASE("one partial alone leaves as it came, for every value of the 16-bit fo
       }
     }
     CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("every rounding to a 16-bit format in the RTL is to nearest even", "[merge]") {
+  // Between neighbours a and b: equal weights give the middle exactly, and a third partial of weight 2^-6 that carries
+  // a or b moves it down or up by 2^-8 of the distance. fp32 at random places, the middle alone: so small a step is
+  // below the unit's own error there.
+  Rng rng = Rng().fork("middle");
+  Bench bench(rng, 0, 0);
+  const unsigned longest = bench.max_beats() * bench.lanes();
+  for (const MergeFormat fmt : {MergeFormat::kFp16, MergeFormat::kBf16, MergeFormat::kFp32}) {
+    const bool wide = fmt == MergeFormat::kFp32;
+    const uint32_t infinity = fmt == MergeFormat::kFp16 ? 0x7c00 : wide ? 0x7f800000 : 0x7f80;
+    const uint32_t sign = wide ? 0x80000000 : 0x8000;
+    std::vector<uint32_t> places;
+    for (uint32_t i = 0; i + 1 < (wide ? 0x8000 : infinity); ++i) {
+      const uint32_t any = static_cast<uint32_t>(rng.next()) >> (i % 4 == 0 ? 9 : 1);  // a fourth of them denormal
+      places.push_back(wide ? any % (infinity - 1) : i);
+    }
+    for (int side = wide ? 0 : -1; side <= (wide ? 0 : 1); ++side) {
+      Stream s(bench.lanes());
+      std::vector<uint32_t> wanted;
+      for (size_t at = 0; at < places.size(); at += longest) {
+        Partials p(side == 0 ? 2 : 3);
+        for (auto& part : p) part = {bits_of(5.0F), true, fmt, false, {}};
+        if (side != 0) p[2].lse = bits_of(-1.0F);
+        for (unsigned i = 0; i < longest; ++i) {
+          const uint32_t a = at + i < places.size() ? places[at + i] : 0;
+          const uint32_t minus = rng.coin() ? sign : 0;
+          p[0].o.push_back(minus | a);
+          p[1].o.push_back(minus | (a + 1));
+          if (side != 0) p[2].o.push_back(minus | (side < 0 ? a : a + 1));
+          wanted.push_back(minus | (side < 0 ? a : side > 0 ? a + 1 : a + (a & 1)));
+        }
+        std::swap(p[0], p[rng.below(p.size())]);
+        s.add(p);
+      }
+      bench.ends.clear();
+      const auto got = bench.run(s.beats, s.expected.size());
+      compare(got, s.expected);
+      size_t wrong = 0;
+      size_t at = 0;
+      for (const auto& b : got) {
+        for (const uint32_t d : b.data) wrong += d != wanted.at(at++) ? 1 : 0;
+      }
+      INFO("format " << static_cast<int>(fmt) << ", side " << side);
+      CHECK(at == wanted.size());
+      CHECK(wrong == 0);
+    }
   }
 }
 

@@ -60,6 +60,13 @@ class ScoreBench {
   void configure(const model::ScorerConfig& c) {
     dut_->cfg_layer_first_i = c.layer_first;
     dut_->cfg_layer_count_i = c.layer_count;
+    for (size_t w = 0; w < 3; w++) dut_->cfg_layer_weights_i[w] = 0;
+    for (size_t i = 0; i < c.layer_weights.size(); i++) {
+      const model::LayerRange& r = c.layer_weights[i];
+      const uint64_t field = uint64_t{r.first | r.count << 8 | r.weight << 16} << (20 * i % 32);
+      dut_->cfg_layer_weights_i[20 * i / 32] |= static_cast<uint32_t>(field);
+      if (20 * i / 32 < 2) dut_->cfg_layer_weights_i[20 * i / 32 + 1] |= static_cast<uint32_t>(field >> 32);
+    }
     if constexpr (std::is_integral_v<std::remove_reference_t<decltype(dut_->cfg_head_mask_i)>>) {
       dut_->cfg_head_mask_i = 0;
       for (size_t i = 0; i < c.head_mask.size(); i++) dut_->cfg_head_mask_i |= c.head_mask[i] << i;

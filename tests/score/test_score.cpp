@@ -59,6 +59,12 @@ uint32_t any_weight(Random& r) {
 ScorerConfig random_config(Random& r, ScorerConfig c) {
   c.layer_first = chance(r, 50) ? 0 : below(r, c.layers);
   c.layer_count = chance(r, 50) ? c.layers - c.layer_first : 1 + below(r, c.layers);
+  for (auto& range : c.layer_weights) {
+    if (chance(r, 50)) continue;
+    range.first = below(r, c.layers);
+    range.count = below(r, c.layers - range.first + 1);
+    range.weight = below(r, 16);
+  }
   for (size_t h = 0; h < c.head_mask.size(); h++) c.head_mask[h] = chance(r, 70);
   c.min_distance = chance(r, 50) ? below(r, 4) : chance(r, 90) ? below(r, 64) : below(r, c.positions + 1);
   c.min_queries = chance(r, 50) ? 0 : below(r, 3);
@@ -248,6 +254,7 @@ TEST_CASE("scores and chosen tokens are those of the exact formula, to the state
     c.head_mask[1] = c.head_mask[4] = true;
     c.min_distance = n % 2 == 0 ? 32 : 1;
     c.min_queries = n % 3 == 0 ? 0 : 16;
+    if (n % 2 == 1) c.layer_weights = {{{1, 1, 5}, {0, 3, 2}}};  // layers 0 and 1 count 2 and 5 times
     c.raw = n >= 6;
     bench.configure(c);
     model.configure(c);
@@ -368,6 +375,59 @@ TEST_CASE("the sums hold every weight at 1.0 for the longest context, and satura
   CHECK(bench.answers[0].score == UINT32_MAX);
   check_counters(bench, model);
   CHECK(bench.counters.saturated > 0);
+}
+
+TEST_CASE("a layer's weight makes its attention count that often, 0 leaves the layer out", "[score]") {
+  ScoreBench<VScorerSmall> bench(kvsink::test_seed());
+  SinkScorer model(bench.sizes());
+  ScorerConfig c = bench.sizes();
+  c.min_distance = 1;
+  c.layer_weights = {{{2, 1, 0}, {0, 2, 3}, {1, 4, 15}}};  // layers 0, 1: 3; 2: 0; 3, 4: 15; the others: 1
+  const std::vector<uint32_t> weights{3, 3, 0, 15, 15, 1, 1, 1};
+  for (const bool raw : {false, true}) {
+    c.raw = raw;
+    bench.configure(c);
+    model.configure(c);
+    std::vector<ScoreBeat> beats;
+    double sum = 0;
+    uint32_t count = 0;
+    for (uint32_t layer = 0; layer < 8; layer++) {
+      const float w = 1.0F / static_cast<float>(2U << layer);
+      beats.push_back(row_beat(c, 0, 99, 8, w, layer == 7));
+      beats.back().layer = layer;
+      sum += weights[layer] * static_cast<double>(w) * (raw ? 1 : 100);
+      count += weights[layer];
+    }
+    send(bench, model, beats);
+    bench.answers.clear();
+    bench.push(read_of(9));
+    bench.until("a read", [&] { return bench.answers.size() == 1; });
+    CHECK(bench.answers[0].score == score_bits(raw ? sum : sum / count));
+    bench.push(ScoreCommand{ScoreCommand::kFree});
+    bench.ticks(40);
+    model.free();
+  }
+  // min_queries is in queries: one query in all layers and heads is 39 * 8 contributions, and one less is too few.
+  c.raw = false;
+  c.min_queries = 1;
+  bench.configure(c);
+  model.configure(c);
+  ScoreBeat b;
+  b.column_sum = true;
+  b.strobe = 0xf;
+  b.weight = {bits(312.0F), 39 * 8, bits(312.0F), 39 * 8 - 1};
+  b.last = true;
+  bench.ticks(40);
+  send(bench, model, {b});
+  bench.answers.clear();
+  ScoreCommand read = read_of(0);
+  read.prefill = true;
+  bench.push(read);
+  read.position = 1;
+  bench.push(read);
+  bench.until("the reads", [&] { return bench.answers.size() == 2; });
+  CHECK(bench.answers[0].score == score_bits(1.0));
+  CHECK(bench.answers[1].score == 0);
 }
 
 TEST_CASE("zero-score tokens of the batch fill the budget, tokens beyond it do not", "[score]") {

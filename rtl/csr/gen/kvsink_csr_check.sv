@@ -67,6 +67,12 @@ module kvsink_csr_check
       // head_mask_3
       16'h015c:
         bad_o = !(((160'(d) << 96) >> QHeads) == '0);
+      // layer_weight[0], layer_weight[1], ...
+      16'h0160, 16'h0164, 16'h0168, 16'h016c:
+        bad_o = (d & 32'hfff00000) != '0 ||
+            32'(d[7:0]) > 32'(Layers - 1) ||
+            32'(d[15:8]) > 32'(Layers) ||
+            !(32'(d[7:0]) + 32'(d[15:8]) <= 32'(Layers));
       // page
       16'h0200:
         bad_o = (d & 32'hffffff00) != '0 ||

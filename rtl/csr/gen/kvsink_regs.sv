@@ -117,6 +117,7 @@ module kvsink_regs (
         logic head_mask_1;
         logic head_mask_2;
         logic head_mask_3;
+        logic layer_weight[4];
         logic page;
         logic model_layers;
         struct {
@@ -308,6 +309,11 @@ module kvsink_regs (
         decoded_reg_strb.head_mask_3 = cpuif_req_masked & (cpuif_addr == 16'h15c);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h15c);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h15c);
+        for(int i0=0; i0<4; i0++) begin
+            decoded_reg_strb.layer_weight[i0] = cpuif_req_masked & (cpuif_addr == 16'h160 + (16)'(i0) * 16'h4);
+            is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h160 + (16)'(i0) * 16'h4);
+            is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h160 + (16)'(i0) * 16'h4);
+        end
         decoded_reg_strb.page = cpuif_req_masked & (cpuif_addr == 16'h200);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h200);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h200);
@@ -568,6 +574,20 @@ module kvsink_regs (
                 logic load_next;
             } value;
         } head_mask_3;
+        struct {
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } first;
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } count;
+            struct {
+                logic [3:0] next;
+                logic load_next;
+            } weight;
+        } layer_weight[4];
         struct {
             struct {
                 logic [2:0] next;
@@ -856,6 +876,17 @@ module kvsink_regs (
                 logic [31:0] value;
             } value;
         } head_mask_3;
+        struct {
+            struct {
+                logic [7:0] value;
+            } first;
+            struct {
+                logic [7:0] value;
+            } count;
+            struct {
+                logic [3:0] value;
+            } weight;
+        } layer_weight[4];
         struct {
             struct {
                 logic [2:0] value;
@@ -1546,6 +1577,77 @@ module kvsink_regs (
         end
     end
     assign hwif_out.head_mask_3.value.value = field_storage.head_mask_3.value.value;
+    for(genvar i0=0; i0<4; i0++) begin
+        // Field: kvsink_regs.layer_weight[].first
+        always_comb begin
+            automatic logic [7:0] next_c;
+            automatic logic load_next_c;
+            next_c = field_storage.layer_weight[i0].first.value;
+            load_next_c = '0;
+            if(decoded_reg_strb.layer_weight[i0] && decoded_req_is_wr) begin // SW write
+                next_c = (field_storage.layer_weight[i0].first.value & ~decoded_wr_biten[7:0]) | (decoded_wr_data[7:0] & decoded_wr_biten[7:0]);
+                load_next_c = '1;
+            end
+            field_combo.layer_weight[i0].first.next = next_c;
+            field_combo.layer_weight[i0].first.load_next = load_next_c;
+        end
+        always_ff @(posedge clk) begin
+            if(~rst_n) begin
+                field_storage.layer_weight[i0].first.value <= 8'h0;
+            end else begin
+                if(field_combo.layer_weight[i0].first.load_next) begin
+                    field_storage.layer_weight[i0].first.value <= field_combo.layer_weight[i0].first.next;
+                end
+            end
+        end
+        assign hwif_out.layer_weight[i0].first.value = field_storage.layer_weight[i0].first.value;
+        // Field: kvsink_regs.layer_weight[].count
+        always_comb begin
+            automatic logic [7:0] next_c;
+            automatic logic load_next_c;
+            next_c = field_storage.layer_weight[i0].count.value;
+            load_next_c = '0;
+            if(decoded_reg_strb.layer_weight[i0] && decoded_req_is_wr) begin // SW write
+                next_c = (field_storage.layer_weight[i0].count.value & ~decoded_wr_biten[15:8]) | (decoded_wr_data[15:8] & decoded_wr_biten[15:8]);
+                load_next_c = '1;
+            end
+            field_combo.layer_weight[i0].count.next = next_c;
+            field_combo.layer_weight[i0].count.load_next = load_next_c;
+        end
+        always_ff @(posedge clk) begin
+            if(~rst_n) begin
+                field_storage.layer_weight[i0].count.value <= 8'h0;
+            end else begin
+                if(field_combo.layer_weight[i0].count.load_next) begin
+                    field_storage.layer_weight[i0].count.value <= field_combo.layer_weight[i0].count.next;
+                end
+            end
+        end
+        assign hwif_out.layer_weight[i0].count.value = field_storage.layer_weight[i0].count.value;
+        // Field: kvsink_regs.layer_weight[].weight
+        always_comb begin
+            automatic logic [3:0] next_c;
+            automatic logic load_next_c;
+            next_c = field_storage.layer_weight[i0].weight.value;
+            load_next_c = '0;
+            if(decoded_reg_strb.layer_weight[i0] && decoded_req_is_wr) begin // SW write
+                next_c = (field_storage.layer_weight[i0].weight.value & ~decoded_wr_biten[19:16]) | (decoded_wr_data[19:16] & decoded_wr_biten[19:16]);
+                load_next_c = '1;
+            end
+            field_combo.layer_weight[i0].weight.next = next_c;
+            field_combo.layer_weight[i0].weight.load_next = load_next_c;
+        end
+        always_ff @(posedge clk) begin
+            if(~rst_n) begin
+                field_storage.layer_weight[i0].weight.value <= 4'h1;
+            end else begin
+                if(field_combo.layer_weight[i0].weight.load_next) begin
+                    field_storage.layer_weight[i0].weight.value <= field_combo.layer_weight[i0].weight.next;
+                end
+            end
+        end
+        assign hwif_out.layer_weight[i0].weight.value = field_storage.layer_weight[i0].weight.value;
+    end
     // Field: kvsink_regs.page.page_log2
     always_comb begin
         automatic logic [2:0] next_c;
@@ -2559,6 +2661,13 @@ module kvsink_regs (
         end
         if(rd_mux_addr == 16'h15c) begin
             readback_data_var[31:0] = field_storage.head_mask_3.value.value;
+        end
+        for(int i0=0; i0<4; i0++) begin
+            if(rd_mux_addr == 16'h160 + (16)'(i0) * 16'h4) begin
+                readback_data_var[7:0] = field_storage.layer_weight[i0].first.value;
+                readback_data_var[15:8] = field_storage.layer_weight[i0].count.value;
+                readback_data_var[19:16] = field_storage.layer_weight[i0].weight.value;
+            end
         end
         if(rd_mux_addr == 16'h200) begin
             readback_data_var[2:0] = field_storage.page.page_log2.value;

@@ -576,6 +576,24 @@ package kvsink_regs_pkg;
     } kvsink_regs__head_mask_3__out_t;
 
     typedef struct {
+        logic [7:0] value;
+    } kvsink_regs__layer_weightx__first__out_t;
+
+    typedef struct {
+        logic [7:0] value;
+    } kvsink_regs__layer_weightx__count__out_t;
+
+    typedef struct {
+        logic [3:0] value;
+    } kvsink_regs__layer_weightx__weight__out_t;
+
+    typedef struct {
+        kvsink_regs__layer_weightx__first__out_t first;
+        kvsink_regs__layer_weightx__count__out_t count;
+        kvsink_regs__layer_weightx__weight__out_t weight;
+    } kvsink_regs__layer_weightx__out_t;
+
+    typedef struct {
         logic [2:0] value;
     } kvsink_regs__page__page_log2__out_t;
 
@@ -839,6 +857,7 @@ package kvsink_regs_pkg;
         kvsink_regs__head_mask_1__out_t head_mask_1;
         kvsink_regs__head_mask_2__out_t head_mask_2;
         kvsink_regs__head_mask_3__out_t head_mask_3;
+        kvsink_regs__layer_weightx__out_t layer_weight[4];
         kvsink_regs__page__out_t page;
         kvsink_regs__model_layers__out_t model_layers;
         kvsink_regs__stridex__out_t stride[4];

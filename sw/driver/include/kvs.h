@@ -140,6 +140,14 @@ typedef struct kvs_layout {
 #define KVS_SCORE_ONE 0x4000u
 #define KVS_SCORE_NEVER 0xffffffffu
 
+#define KVS_LAYER_RANGES 4
+
+/* Layers whose attention weights count `weight` times in the scores, 0 (not at all) to 15. The lowest range that holds
+   a layer decides; a layer in none counts once. count 0: no range. */
+typedef struct kvs_layer_weight {
+  uint32_t first, count, weight;
+} kvs_layer_weight;
+
 typedef struct kvs_policy {
   uint32_t t_sink, t_pin, t_promote, t_evict;
   uint32_t alpha; /* in 1/65536 */
@@ -154,6 +162,7 @@ typedef struct kvs_policy {
   uint32_t burst_cost;  /* in beats */
   uint32_t bus_timeout, stream_timeout;
   uint32_t head_mask[4]; /* query heads that the scorer counts */
+  kvs_layer_weight layer_weight[KVS_LAYER_RANGES];
 } kvs_policy;
 
 /* ------------------------------------------------------------------------------------------------------------ commands

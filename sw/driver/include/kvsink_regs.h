@@ -281,6 +281,20 @@ extern "C" {
 #define KVSINK_REGS__HEAD_MASK_3__VALUE_bp 0
 #define KVSINK_REGS__HEAD_MASK_3__VALUE_bw 32
 
+// reg - kvsink_regs.layer_weight[]
+#define KVSINK_REGS__LAYER_WEIGHTX__FIRST_bm 0xff
+#define KVSINK_REGS__LAYER_WEIGHTX__FIRST_bp 0
+#define KVSINK_REGS__LAYER_WEIGHTX__FIRST_bw 8
+#define KVSINK_REGS__LAYER_WEIGHTX__FIRST_reset 0x0
+#define KVSINK_REGS__LAYER_WEIGHTX__COUNT_bm 0xff00
+#define KVSINK_REGS__LAYER_WEIGHTX__COUNT_bp 8
+#define KVSINK_REGS__LAYER_WEIGHTX__COUNT_bw 8
+#define KVSINK_REGS__LAYER_WEIGHTX__COUNT_reset 0x0
+#define KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bm 0xf0000
+#define KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bp 16
+#define KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bw 4
+#define KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_reset 0x1
+
 // reg - kvsink_regs.page
 #define KVSINK_REGS__PAGE__PAGE_LOG2_bm 0x7
 #define KVSINK_REGS__PAGE__PAGE_LOG2_bp 0
@@ -1098,7 +1112,8 @@ typedef struct __attribute__ ((__packed__)) {
     uint32_t head_mask_1;
     uint32_t head_mask_2;
     uint32_t head_mask_3;
-    uint8_t RESERVED_160_1ff[0xa0];
+    uint32_t layer_weight[4];
+    uint8_t RESERVED_170_1ff[0x90];
     uint32_t page;
     uint32_t model_layers;
     uint8_t RESERVED_208_20f[0x8];

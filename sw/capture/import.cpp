@@ -63,7 +63,7 @@ class Importer {
     }
     static const std::set<std::string> known = {
         "model",     "source", "licence", "rope", "text", "layers", "scale",    "prefill_tokens", "decode_positions",
-        "token_ids", "q",      "k",       "v",    "o",    "lse",    "tolerance"};
+        "token_ids", "q",      "k",       "v",    "o",    "lse",    "tolerance", "windows", "sink_logit"};
     for (const auto& [key, value] : map_.items()) {
       if (!known.contains(key)) {
         return wrong(fmt::format("{} is not known ({})", in_quotes(key), fmt::join(known, ", ")));
@@ -283,6 +283,28 @@ class Importer {
       }
       tolerance_ = map_["tolerance"].get<double>();
     }
+    if (map_.contains("windows")) {
+      for (const Json& window : map_["windows"]) {
+        if (!window.is_number_unsigned() || window.get<std::uint64_t>() > std::numeric_limits<std::uint32_t>::max()) {
+          return wrong("'windows' is not a list of whole numbers");
+        }
+        windows_.push_back(window.get<std::uint32_t>());
+      }
+      if (windows_.size() != dims_.L) {
+        return wrong(fmt::format("'windows' has {} entries, q has {} layers", windows_.size(), dims_.L));
+      }
+    }
+    if (map_.contains("sink_logit")) {
+      Tensor logits;
+      if (auto ok = tensor("sink_logit", "lh", logits); !ok) {
+        return ok;
+      }
+      if (logits.shape != std::array<std::uint64_t, 4>{dims_.L, 1, dims_.Hq, 1}) {
+        return wrong(fmt::format("'sink_logit' is {} (layer, head), [{}][{}] is wanted", shape_text(logits.shape),
+                                 dims_.L, dims_.Hq));
+      }
+      sink_logits_.assign(logits.data.begin(), logits.data.end());
+    }
     if (map_.contains("o")) {
       if (auto ok = tensor("o", "lthd", o_); !ok) {
         return ok;
@@ -331,7 +353,7 @@ class Importer {
   }
 
   Result<ImportReport> write() {
-    auto writer = trace::TraceWriter::create(out_, {dims_, prefill_, scale_, {}, {}});
+    auto writer = trace::TraceWriter::create(out_, {dims_, prefill_, scale_, windows_, sink_logits_});
     if (!writer) {
       return writer.error();
     }
@@ -421,6 +443,8 @@ class Importer {
   double tolerance_ = 0;
   std::vector<std::int32_t> ids_;
   std::vector<std::int32_t> positions_;
+  std::vector<std::uint32_t> windows_;
+  std::vector<float> sink_logits_;
 };
 
 }  // namespace

@@ -305,15 +305,20 @@ Result<void> TraceWriter::finish(std::span<const std::int32_t> token_ids,
     return header.dump(-1, ' ', false, Json::error_handler_t::replace);
   };
   std::string text = text_of();
-  // Only the sequence's own text is of any length. What does not fit is cut, at a character.
-  while (text.size() > s.header && !metadata["text"].empty()) {
-    std::string& words = metadata["text"];
-    std::size_t keep = words.size() - std::min(words.size(), std::max<std::size_t>(16, text.size() - s.header));
-    while (keep > 0 && (static_cast<unsigned char>(words[keep]) & 0xc0U) == 0x80U) {
-      --keep;
-    }
-    words.resize(keep);
+  if (text.size() > s.header && metadata.contains("text")) {
+    // Only the sequence's own text is of any length. It is cut where the header just holds it, at a character.
+    const std::string words = metadata["text"];
     metadata["text_cut"] = "yes";
+    std::size_t fits = 0;
+    for (std::size_t beyond = words.size() + 1; beyond - fits > 1;) {
+      const std::size_t middle = fits + (beyond - fits) / 2;
+      metadata["text"] = words.substr(0, middle);
+      (text_of().size() <= s.header ? fits : beyond) = middle;
+    }
+    while (fits > 0 && fits < words.size() && (static_cast<unsigned char>(words[fits]) & 0xc0U) == 0x80U) {
+      --fits;
+    }
+    metadata["text"] = words.substr(0, fits);
     text = text_of();
   }
   if (text.size() > s.header) {

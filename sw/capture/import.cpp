@@ -62,8 +62,8 @@ class Importer {
       return wrong("is not a JSON object");
     }
     static const std::set<std::string> known = {
-        "model",     "source", "licence", "rope", "text", "layers", "scale",    "prefill_tokens", "decode_positions",
-        "token_ids", "q",      "k",       "v",    "o",    "lse",    "tolerance", "windows", "sink_logit"};
+        "model",     "source", "licence", "rope", "text", "layers", "scale",     "prefill_tokens", "decode_positions",
+        "token_ids", "q",      "k",       "v",    "o",    "lse",    "tolerance", "windows",        "sink_logit"};
     for (const auto& [key, value] : map_.items()) {
       if (!known.contains(key)) {
         return wrong(fmt::format("{} is not known ({})", in_quotes(key), fmt::join(known, ", ")));

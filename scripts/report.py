@@ -95,7 +95,7 @@ SUMMARY: list[tuple[str, list[tuple[str, Any]]]] = [
     (
         "Attention (mass, not bytes)",
         [
-            ("sinks found", lambda r: sinks_text(r["sinks"])),
+            ("tokens promoted", lambda r: sinks_text(r["sinks"])),
             ("share of the mass from SRAM (RTL counters)", lambda r: percent(r["mass"]["sram_fraction"])),
         ],
     ),

@@ -70,7 +70,7 @@ class Importer {
       }
     }
     for (const char* key : {"model", "source", "licence"}) {
-      if (!map_.contains(key) || !map_[key].is_string() || map_[key] == "") {
+      if (!map_.contains(key) || !map_[key].is_string() || map_[key].get_ref<const std::string&>().empty()) {
         return wrong(fmt::format("'{}' is missing: a text", key));
       }
     }

@@ -29,16 +29,6 @@ constexpr std::uint64_t kMaxFile = 256U << 20;
 constexpr std::int32_t kBegin = 1;
 constexpr std::int32_t kEnd = 2;
 
-/// The byte that a piece like "<0x0A>" stands for.
-std::optional<char> byte_piece(std::string_view piece) {
-  unsigned value = 0;
-  if (piece.size() != 6 || !piece.starts_with("<0x") || piece.back() != '>' ||
-      std::from_chars(piece.data() + 3, piece.data() + 5, value, 16).ptr != piece.data() + 5) {
-    return std::nullopt;
-  }
-  return static_cast<char>(value);
-}
-
 struct Piece {
   std::string text;  ///< with plain spaces
   double score = 0;
@@ -163,6 +153,15 @@ class ScoredTokenizer : public Tokenizer {
 };
 
 }  // namespace
+
+std::optional<char> byte_piece(std::string_view piece) {
+  unsigned value = 0;
+  if (piece.size() != 6 || !piece.starts_with("<0x") || piece.back() != '>' ||
+      std::from_chars(piece.data() + 3, piece.data() + 5, value, 16).ptr != piece.data() + 5) {
+    return std::nullopt;
+  }
+  return static_cast<char>(value);
+}
 
 std::vector<std::string_view> characters(std::string_view text) {
   std::vector<std::string_view> out;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,9 @@ Result<std::unique_ptr<Tokenizer>> load_llama2c_tokenizer(const std::string& pat
 Result<std::unique_ptr<Tokenizer>> load_pieces_tokenizer(const std::string& path, std::uint32_t vocabulary);
 /// Hugging Face's tokenizer.json with a BPE model. What it names and this does not know is refused.
 Result<std::unique_ptr<Tokenizer>> load_hf_tokenizer(const std::string& path);
+
+/// The byte that a piece like "<0x0A>" stands for.
+std::optional<char> byte_piece(std::string_view piece);
 
 /// Splits a text into its UTF-8 characters; a byte that begins none stands alone.
 std::vector<std::string_view> characters(std::string_view text);

@@ -35,6 +35,9 @@ const Json& field(const Json& from, const char* key) {
   return from.is_object() && from.contains(key) ? from[key] : none;
 }
 
+/// A text with something in it.
+bool has_text(const Json& value) { return value.is_string() && !value.get_ref<const std::string&>().empty(); }
+
 std::string kind_of(const Json& part) {
   return field(part, "type").is_string() ? part["type"].get<std::string>() : std::string();
 }
@@ -208,7 +211,7 @@ Result<void> HfTokenizer::read_model(const Json& model) {
   }
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json& value = field(model, key);
-    if (!value.is_null() && value != "" && value != 0) {
+    if (has_text(value) || (value.is_number() && value != 0)) {
       return Error{fmt::format("'{}' of the model is not supported", key)};
     }
   }
@@ -263,7 +266,7 @@ Result<void> HfTokenizer::read_added(const Json& list) {
     const Json& id = field(entry, "id");
     const Json& content = field(entry, "content");
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() > std::numeric_limits<std::int32_t>::max() ||
-        !content.is_string() || content == "") {
+        !has_text(content)) {
       return Error{"an entry of 'added_tokens' has no id or no content"};
     }
     if (flag(entry, "single_word", false)) {
@@ -295,8 +298,8 @@ Result<void> HfTokenizer::read_normalizer(const Json& part) {
   }
   if (kind == "Prepend" && field(part, "prepend").is_string()) {
     normalize_.push_back({Normalize::Kind::kPrepend, "", part["prepend"].get<std::string>()});
-  } else if (kind == "Replace" && field(field(part, "pattern"), "String").is_string() &&
-             field(part, "content").is_string() && part["pattern"]["String"] != "") {
+  } else if (kind == "Replace" && has_text(field(field(part, "pattern"), "String")) &&
+             field(part, "content").is_string()) {
     normalize_.push_back(
         {Normalize::Kind::kReplace, part["pattern"]["String"].get<std::string>(), part["content"].get<std::string>()});
   } else if (kind == "NFC") {
@@ -663,8 +666,8 @@ std::string HfTokenizer::decode(const std::vector<std::int32_t>& tokens) const {
         const auto byte = bytes.find(letter);
         out += byte == bytes.end() ? std::string(letter) : std::string(1, byte->second);
       }
-    } else if (byte_fallback_ && piece->second.size() == 6 && piece->second.starts_with("<0x")) {
-      out += static_cast<char>(std::stoi(piece->second.substr(3, 2), nullptr, 16));
+    } else if (const auto byte = byte_piece(piece->second); byte_fallback_ && byte) {
+      out += *byte;
     } else {
       out += replaced(piece->second, kSpaceMark, " ");
     }

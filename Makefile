@@ -8,6 +8,7 @@ TEST      ?=
 SEED      ?= 1
 MERGES    ?= 100000000
 SAMPLES   ?= 20000
+MODELS    ?= ../shared/models
 UNIT      ?=
 LIB       ?= osu018
 PDK       ?=
@@ -21,10 +22,13 @@ PY     := .venv/bin/python
 KVSINK := $(BUILD)/bin/kvsink
 export PYTHON VERILATOR YOSYS
 
+# Without TRACE=, `make run` takes both embedded traces: one with a strong sink, one without.
+RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260K_lily.safetensors,$(TRACE))
+
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: soak-replay soak-merge bench-merge bench-score synth-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -45,11 +49,22 @@ build: configure ## everything: the command, the tests, the Verilated models
 
 run: configure ## replay TRACE with sinks in SRAM and with all rows from HBM; summary and build/report/index.html
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
-	@KVSINK=$(KVSINK) $(PY) scripts/run.py --trace $(TRACE) --config $(CONFIG) --out $(BUILD)/report
+	@KVSINK=$(KVSINK) $(PY) scripts/run.py $(RUN_TRACES:%=--trace %) --config $(CONFIG) --out $(BUILD)/report
 
 verify: configure ## all tests, or those of TEST=; ends with `N passed, N failed`
 	@cmake --build $(BUILD) -j $(JOBS)
 	@$(PY) scripts/verify.py --build $(BUILD) --jobs $(JOBS) --seed $(SEED) --test '$(TEST)'
+
+info: configure ## where the attention of TRACE goes, as text and as a page with heat maps, build/info/index.html
+	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
+	@mkdir -p $(BUILD)/info
+	@$(KVSINK) info $(TRACE) --json $(BUILD)/info/info.json
+	@$(PY) scripts/report.py --info $(BUILD)/info/info.json --out $(BUILD)/info/index.html
+	@echo "Page: $(BUILD)/info/index.html"
+
+traces: configure ## make the traces of tests/data again, from the models in MODELS
+	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
+	@scripts/default_traces.sh $(KVSINK) $(MODELS)
 
 compare: configure ## the golden model's and the RTL's outputs for TRACE, and their differences
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
@@ -85,6 +100,10 @@ sta: env-all ## constraints against the mapped netlists of CONFIG: set-up comple
 soak-replay: configure ## every trace x policy x configuration x timing (over an hour)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
 	@$(PY) scripts/soak_replay.py --kvsink $(KVSINK) --jobs $(JOBS) --seed $(SEED) $(SOAK_TRACES)
+
+bench-capture: configure ## speed and memory of kvsink capture (MODELS: those of the traces, when they are there)
+	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
+	@$(PY) scripts/bench_capture.py --kvsink $(KVSINK) --models $(MODELS)
 
 soak-merge: configure ## MERGES random merges, RTL against the bit-exact model
 	@cmake --build $(BUILD) -j $(JOBS) --target soak_merge

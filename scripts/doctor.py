@@ -92,6 +92,7 @@ def main() -> int:
         ("MPFR", "mpfr.h", "libmpfr-dev"), ("GMP", "gmp.h", "libgmp-dev"), ("fmt", "fmt/core.h", "libfmt-dev"),
         ("JSON for C++", "nlohmann/json.hpp", "nlohmann-json3-dev"), ("CLI11", "CLI/CLI.hpp", "libcli11-dev"),
         ("LZ4", "lz4.h", "liblz4-dev"), ("zlib", "zlib.h", "zlib1g-dev"),
+        ("libzip", "zip.h", "libzip-dev"), ("PCRE2", "pcre2posix.h", "libpcre2-dev"),
     ]:  # fmt: skip
         tool(name, header(include), "any", package)
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the report of a run: one HTML file with plots, that needs nothing beside itself.
+"""Makes the report of a run, or the page about a trace: one HTML file with plots, that needs nothing beside itself.
 
-usage: report.py --data FILE --out FILE
+usage: report.py --data FILE --out FILE      the report of a run
+       report.py --info FILE --out FILE      the page about a trace, from kvsink info --json
 
 The data file is what scripts/run.py writes: {"info": kvsink info --json, "setup": {...}, "runs": [{"label", "status",
 "replay": kvsink replay --json, "diff": kvsink diff --json}, ...]}. It is embedded in the page. Mass (a share of the
@@ -101,7 +102,7 @@ SUMMARY: list[tuple[str, list[tuple[str, Any]]]] = [
     (
         "Attention (mass, not bytes)",
         [
-            ("sinks found", lambda r: sinks_text(r["sinks"])),
+            ("tokens promoted", lambda r: sinks_text(r["sinks"])),
             ("share of the mass from SRAM (RTL counters)", lambda r: percent(r["mass"]["sram_fraction"])),
         ],
     ),
@@ -322,7 +323,7 @@ def plot_error(data: Data) -> str:
     runs = [r for r in data["runs"] if r.get("diff")]
     if not runs:
         return ""
-    styles = ["b", "a"]
+    styles = ["b", "a", "c", "d"]
     values, css, tips, ticks = [], [], [], []
     for i, bin_ in enumerate(runs[0]["diff"]["histogram"]):
         for j, run in enumerate(runs):
@@ -345,6 +346,168 @@ def plot_error(data: Data) -> str:
         "model: outputs that differ there are differences, and none is allowed."
     )
     return figure("Error in ulp", drawing, caption)
+
+
+# ---- the page about a trace ----------------------------------------------------------------------------------------
+MAX_HEAT_ROWS = 64
+FAINTEST = 1e-4  # a cell with this share of the mass is just visible; the scale is logarithmic
+
+
+def heat_map(rows: list[tuple[str, list[float]]], width: int, positions: int) -> str:
+    """Rows of shares of the mass over the positions; the stronger, the darker."""
+    left, top = 76.0, 6.0
+    pitch = max(5.0, min(16.0, 480 / max(len(rows), 1)))
+    bins = max((len(values) for _, values in rows), default=1)
+    cell = (WIDTH - left - RIGHT) / bins
+    height = top + pitch * len(rows) + 26
+    body = []
+    every = max(1, math.ceil(12 / pitch))
+    for i, (name, values) in enumerate(rows):
+        y = top + i * pitch
+        if i % every == 0:
+            body.append(label(left - 6, y + pitch / 2 + 4, name, "end", True))
+        for j, value in enumerate(values):
+            if value < FAINTEST:
+                continue
+            shade = 0.06 + 0.94 * min(1.0, math.log(value / FAINTEST) / -math.log(FAINTEST))
+            where = f"{j * width}" if width == 1 else f"{j * width} to {min((j + 1) * width, positions) - 1}"
+            body.append(
+                f'<rect class="a" fill-opacity="{shade:.2f}" x="{left + j * cell:.1f}" y="{y:.1f}" width="{cell:.1f}" '
+                f'height="{pitch:.1f}"><title>{esc(name)}, {where}: {percent(value)}</title></rect>'
+            )
+    for t in nice_ticks(positions - 1, 8):
+        body.append(label(left + (t / width + 0.5) * cell, height - 8, count(t), "middle", True))
+    return svg(height, body, "heat map")
+
+
+def info_sections(info: Data) -> list[str]:
+    heat, positions = info["heat"], info["tokens"]
+    width = heat["positions_per_bin"]
+    bins = f" Each column is {width} positions." if width > 1 else ""
+    heads = [(h["layer"], h["q_head"], values) for h, values in zip(info["heads"], heat["by_head"])]
+    if len(heads) <= MAX_HEAT_ROWS:
+        rows = [(f"L{layer} H{head}", values) for layer, head, values in heads]
+        what = "a row each layer and query head"
+    else:
+        each = info["q_heads"]
+        rows = [
+            (f"L{layer}", [sum(column) / each for column in zip(*(v for at, _, v in heads if at == layer))])
+            for layer in range(info["layers"])
+        ]
+        what = "a row each layer, the mean over its heads"
+    scale = (
+        f"Darker is stronger, on a logarithmic scale from {percent(FAINTEST)} to 100 % of the mass; hold the pointer over "
+        "a cell for its number. This is attention mass: exact attention reads the same bytes of every cell."
+    )
+    out = [
+        figure(
+            "Where the mass of each head goes",
+            heat_map(rows, width, positions),
+            f"Share of the decode steps' mass by position, {what}.{bins} {scale}",
+        )
+    ]
+    persistence = info["persistence"]
+    segments = persistence["segments"]
+    rows = [(f"{s['first_step']}-{s['last_step']}", values) for s, values in zip(segments, heat["by_segment"])]
+    out.append(
+        figure(
+            "Where it goes over time",
+            heat_map(rows, width, positions),
+            "The same, the mean over layers and heads, a row each stretch of decode steps: a column that stays dark from top "
+            f"to bottom is a sink, a diagonal is recent tokens.{bins}",
+        )
+    )
+    table = ["<tr><th>position</th><th>score in prefill</th><th>score in decode</th><th>mass</th><th>bytes</th></tr>"]
+    for sink in info["sinks"][:16]:
+        table.append(
+            f"<tr><td>{sink['position']}</td><td>{sink['score']:.2f}</td><td>{sink['score_decode']:.2f}</td>"
+            f"<td>{percent(sink['mass'])}</td><td>{percent(sink['bytes_share'])}</td></tr>"
+        )
+    found = f"{count(len(info['sinks']))} sinks" if info["sinks"] else "No sink"
+    out.append(
+        "<section><h2>Sinks</h2>"
+        + (f'<div class="scroll"><table>{"".join(table)}</table></div>' if info["sinks"] else "")
+        + f'<p class="soft">{found}: tokens whose prefill score is 3 or more, where 1 is an even spread.</p></section>'
+    )
+    table = [
+        "<tr><th>tokens</th><th>recall</th><th>their mass</th><th>most possible mass</th><th>their bytes</th></tr>"
+    ]
+    for b in persistence["budgets"]:
+        table.append(
+            f"<tr><td>{b['tokens']}</td><td>{b['recall']:.2f}</td><td>{percent(b['mass_chosen'])}</td>"
+            f"<td>{percent(b['mass_strongest'])}</td><td>{percent(b['bytes_share'])}</td></tr>"
+        )
+    drawing = columns(
+        [s["mass_chosen"] for s in segments],
+        ["b"] * len(segments),
+        [
+            f"steps {s['first_step']} to {s['last_step']}: {percent(s['mass_chosen'])} of the mass, recall {s['recall']:.2f}"
+            for s in segments
+        ],
+        [(i, str(s["first_step"])) for i, s in enumerate(segments) if i % 2 == 0],
+        lambda v: percent(v, 1),
+    )
+    out.append(
+        '<section><h2>Does the choice hold?</h2><div class="scroll"><table>' + "".join(table) + "</table></div>"
+        '<p class="soft">Tokens chosen by score after prefill, against the strongest of the same tokens by score during '
+        "decode. Recall is how many of the latter had been chosen.</p>"
+        f"<figure>{drawing}<figcaption>Share of the mass that the {persistence['segment_tokens']} chosen take, by first "
+        "step of each stretch of the decode.</figcaption></figure></section>"
+    )
+    return out
+
+
+def synthetic_note(info: Data) -> str:
+    if not info.get("synthetic"):
+        return ""
+    return (
+        f'<p class="verdict bad">Synthetic: made up by a program, no model ({esc(info.get("synthetic_what", ""))}).</p>'
+    )
+
+
+def page(title: str, body: list[str], data: Data) -> str:
+    # In a script element only "</" and "<!--" could end the data; "<" is written as an escape that JSON knows.
+    embedded = json.dumps(data).replace("<", "\\u003c")
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>kvsink: {esc(title)}</title><style>{STYLE}</style></head><body><main>",
+            *body,
+            f'<script type="application/json" id="data">{embedded}</script>',
+            "</main></body></html>",
+            "",
+        ]
+    )
+
+
+def sizes_text(info: Data) -> str:
+    heads = f"{info['q_heads']} query and {info['kv_heads']} key/value heads, head_dim {info['head_dim']}"
+    return (
+        f'{esc(info["trace"])}: {count(info["tokens"])} tokens ({count(info["prefill_tokens"])} prefill, '
+        f'{count(info["decode_steps"])} decode steps), {info["layers"]} layers, {heads}.'
+    )
+
+
+def origin_text(info: Data) -> str:
+    return (
+        f'<p class="soft">Trace: {esc(info["source"])}, licence {esc(info["licence"])}. The numbers of this page '
+        "are in it as JSON, in the element <code>#data</code>.</p>"
+    )
+
+
+def render_info(info: Data) -> str:
+    """The page about a trace."""
+    lse = info["lse"]
+    body = [
+        f"<h1>Attention of {esc(info['model'])}</h1>",
+        f'<p class="soft">{sizes_text(info)} lse from {lse["min"]:.2f} to {lse["max"]:.2f}.</p>',
+        synthetic_note(info),
+        *info_sections(info),
+        origin_text(info),
+    ]
+    return page(info["model"], body, info)
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------
@@ -371,48 +534,40 @@ def summary_table(data: Data) -> str:
 def render(data: Data) -> str:
     info = data["info"]
     good, text = verdict(data)
-    # In a script element only "</" and "<!--" could end the data; "<" is written as an escape that JSON knows.
-    embedded = json.dumps(data).replace("<", "\\u003c")
-    heads = f"{info['q_heads']} query and {info['kv_heads']} key/value heads, head_dim {info['head_dim']}"
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>kvsink: {esc(info['model'])}</title><style>{STYLE}</style></head><body><main>",
-            f"<h1>kvsink: {esc(info['model'])}</h1>",
-            f'<p class="soft">{esc(info["trace"])}: {count(info["tokens"])} tokens ({count(info["prefill_tokens"])} '
-            f'prefill, {count(info["decode_steps"])} decode steps), {info["layers"]} layers, {heads}. '
-            f'Configuration {esc(data["setup"]["config"])}, memory latency {count(data["setup"]["latency"])} cycles, '
-            f'seed {esc(data["setup"]["seed"])}.</p>',
-            f'<p class="verdict {"good" if good else "bad"}">{esc(text)}</p>',
-            f"<section><h2>Summary</h2>{summary_table(data)}</section>",
-            plot_mass(data),
-            plot_bytes(data),
-            plot_time(data),
-            plot_error(data),
-            *[f'<p><a href="{name}">{esc(PAGES[name])}</a></p>' for name in data.get("pages", []) if name in PAGES],
-            f'<p class="soft">Trace: {esc(info["source"])}, licence {esc(info["licence"])}. The numbers of this page '
-            'are in it as JSON, in the element <code>#data</code>.</p>',
-            f'<script type="application/json" id="data">{embedded}</script>',
-            "</main></body></html>",
-            "",
-        ]
-    )
+    body = [
+        f"<h1>kvsink: {esc(info['model'])}</h1>",
+        f'<p class="soft">{sizes_text(info)} Configuration {esc(data["setup"]["config"])}, memory latency '
+        f'{count(data["setup"]["latency"])} cycles, seed {esc(data["setup"]["seed"])}.</p>',
+        synthetic_note(info),
+        f'<p class="verdict {"good" if good else "bad"}">{esc(text)}</p>',
+        f"<section><h2>Summary</h2>{summary_table(data)}</section>",
+        plot_mass(data),
+        plot_bytes(data),
+        plot_time(data),
+        plot_error(data),
+        *[f'<p><a href="{name}">{esc(PAGES[name])}</a></p>' for name in data.get("pages", []) if name in PAGES],
+        origin_text(info),
+    ]
+    return page(info["model"], body, data)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path)
+    what.add_argument("--info", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    source = args.data or args.info
     try:
-        args.out.write_text(render(json.loads(args.data.read_text())), encoding="utf-8")
+        data = json.loads(source.read_text())
+        args.out.write_text(render(data) if args.data else render_info(data), encoding="utf-8")
     except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 2
     except (KeyError, TypeError, IndexError) as error:
-        print(f"report: {args.data}: not the data of a run ({error!r})", file=sys.stderr)
+        kind = "of a run" if args.data else "about a trace"
+        print(f"report: {source}: not the data {kind} ({error!r})", file=sys.stderr)
         return 2
     return 0
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Replays a trace twice, with sinks in SRAM and with every row from HBM; prints both beside each other and writes a
-report.
+"""Replays traces twice each, with sinks in SRAM and with every row from HBM; prints both beside each other and writes a
+report. A trace without a sink is replayed under the policy fill as well: the strongest tokens in SRAM, sinks or not.
 
-usage: run.py --kvsink PROGRAM --trace FILE --config NAME --out DIR [--latency CYCLES] [--seed N]
+usage: run.py --kvsink PROGRAM --trace FILE [--trace FILE ...] --config NAME --out DIR [--latency CYCLES] [--seed N]
 
-DIR gets index.html, run.json (all numbers) and the outputs of each replay. Exit status: the worst of the replays'.
+DIR gets index.html, info.html (where the attention goes), run.json (all numbers) and the outputs of each replay; for
+further traces, a folder with the same. Exit status: the worst of the replays'.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import report  # noqa: E402  (the path is set above)
 
 POLICIES = [("sinks", "sinks in SRAM"), ("hbm", "all from HBM")]
+FILL = ("fill", "strongest in SRAM")
 BAD_INPUT = 2
 
 
@@ -43,13 +45,14 @@ def run(command: list[str], allowed: tuple[int, ...] = (0,)) -> subprocess.Compl
     return done
 
 
-def replay(args: argparse.Namespace, policy: str, label: str, golden: Path) -> dict[str, Any]:
-    out = args.out / f"{policy}.safetensors"
-    result = args.out / f"{policy}.json"
+def replay(args: argparse.Namespace, trace: Path, policy: str, label: str, folder: Path) -> dict[str, Any]:
+    golden = folder / "golden.safetensors"
+    out = folder / f"{policy}.safetensors"
+    result = folder / f"{policy}.json"
     for stale in (out, result):
         stale.unlink(missing_ok=True)
-    print(f"replaying {args.trace} ({args.config}): {label} ...", file=sys.stderr, flush=True)
-    command = [args.kvsink, "replay", str(args.trace), "--config", args.config, "--policy", policy]
+    print(f"replaying {trace} ({args.config}): {label} ...", file=sys.stderr, flush=True)
+    command = [args.kvsink, "replay", str(trace), "--config", args.config, "--policy", policy]
     command += ["--latency", str(args.latency), "--seed", str(args.seed), "--out", str(out), "--json", str(result)]
     done = run(command, (0, 1))
     if done.returncode != 0:
@@ -68,6 +71,8 @@ def print_summary(data: dict[str, Any]) -> None:
     info = data["info"]
     runs = data["runs"]
     print()
+    if info["synthetic"]:
+        print(f"SYNTHETIC trace, made up by a program, no model: {info['synthetic_what']}")
     print(f"{info['model']}: {info['tokens']} tokens ({info['prefill_tokens']} prefill, {info['decode_steps']} decode "
           f"steps), {info['layers']} layers, {info['q_heads']} query and {info['kv_heads']} key/value heads")
     print(f"configuration {data['setup']['config']}, memory latency {data['setup']['latency']} cycles")
@@ -80,45 +85,53 @@ def print_summary(data: dict[str, Any]) -> None:
         print(group)
         for what, value in rows:
             print(f"  {what:<{first}}" + "".join(value(r["replay"]).rjust(width) for r in runs))
-    sinks = runs[0]["replay"]
-    moved = report.moved(sinks)
-    share = sinks["bytes"]["sram"] / moved if moved else 0.0
+    most = max((r["replay"] for r in runs), key=lambda r: r["mass"]["sram_fraction"])
+    moved = report.moved(most)
+    share = most["bytes"]["sram"] / moved if moved else 0.0
     print()
-    print(f"Mass is not bytes: SRAM served {report.percent(sinks['mass']['sram_fraction'])} of the attention mass with "
+    print(f"Mass is not bytes: SRAM served {report.percent(most['mass']['sram_fraction'])} of the attention mass with "
           f"{report.percent(share)} of the bytes.")
     good, text = report.verdict(data)
     print(text + ("." if good else ": FAILED"))
 
 
+def run_trace(args: argparse.Namespace, trace: Path, folder: Path) -> int:
+    """Replays one trace under its policies and writes its pages; the worst status."""
+    folder.mkdir(parents=True, exist_ok=True)
+    info = json.loads(run([args.kvsink, "info", str(trace), "--json", "-"]).stdout)
+    run([args.kvsink, "golden", str(trace), "--out", str(folder / "golden.safetensors")])
+    policies = POLICIES if info["sinks"] else [POLICIES[0], FILL, POLICIES[1]]
+    runs = [replay(args, trace, policy, label, folder) for policy, label in policies]
+    setup = {"config": args.config, "latency": args.latency, "seed": args.seed}
+    pages = [name for name in report.PAGES if (folder / name).is_file()]
+    data = {"info": info, "setup": setup, "runs": runs, "pages": pages}
+    (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
+    (folder / "index.html").write_text(report.render(data), encoding="utf-8")
+    (folder / "info.html").write_text(report.render_info(info), encoding="utf-8")
+    print_summary(data)
+    print(f"Report: {folder / 'index.html'}, and where the attention goes: {folder / 'info.html'}")
+    return max(r["status"] for r in runs)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kvsink", default="build/bin/kvsink")
-    parser.add_argument("--trace", type=Path, default=Path("tests/data/tiny1m_p0.safetensors"))
+    parser.add_argument("--trace", type=Path, action="append")
     parser.add_argument("--config", default="small")
     parser.add_argument("--out", type=Path, default=Path("build/report"))
     parser.add_argument("--latency", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    status = 0
     try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        info = json.loads(run([args.kvsink, "info", str(args.trace), "--json", "-"]).stdout)
-        golden = args.out / "golden.safetensors"
-        run([args.kvsink, "golden", str(args.trace), "--out", str(golden)])
-        runs = [replay(args, policy, label, golden) for policy, label in POLICIES]
-        setup = {"config": args.config, "latency": args.latency, "seed": args.seed}
-        pages = [name for name in report.PAGES if (args.out / name).is_file()]
-        data = {"info": info, "setup": setup, "runs": runs, "pages": pages}
-        (args.out / "run.json").write_text(json.dumps(data, indent=1) + "\n")
-        page = args.out / "index.html"
-        page.write_text(report.render(data), encoding="utf-8")
+        for i, trace in enumerate(args.trace or [Path("tests/data/tiny1m_p0.safetensors")]):
+            status = max(status, run_trace(args, trace, args.out / trace.stem if i else args.out))
     except Failed as failed:
         return int(failed.args[0])
     except OSError as error:
         print(f"run: {error.filename}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
-    print_summary(data)
-    print(f"Report: {page}")
-    return max(r["status"] for r in runs)
+    return status
 
 
 if __name__ == "__main__":

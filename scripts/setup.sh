@@ -14,7 +14,7 @@ venv=.venv
 stamp=$venv/.ready
 
 build_packages=(git make g++ cmake ninja-build ccache catch2 libmpfr-dev libgmp-dev libfmt-dev nlohmann-json3-dev
-  libcli11-dev liblz4-dev zlib1g-dev python3 python3-venv perl)
+  libcli11-dev liblz4-dev zlib1g-dev libpcre2-dev libzip-dev python3 python3-venv perl)
 extra_packages=(clang-format clang-tidy shellcheck opensta qflow-tech-osu018)
 case $group in
   build) packages=("${build_packages[@]}") ;;

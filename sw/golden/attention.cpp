@@ -97,13 +97,16 @@ Partial partial_attention(const trace::Trace& trace, std::uint32_t layer, std::u
 }
 
 std::vector<double> attention_weights(const trace::Trace& trace, std::uint32_t layer, std::uint32_t q_head,
-                                      std::uint32_t position) {
+                                      std::uint32_t position, double* lse) {
   const std::uint32_t kv_head = trace.dims().kv_head(q_head);
   std::vector<double> weights(std::size_t{position} + 1);
   for (std::size_t t = 0; t < weights.size(); ++t) {
     weights[t] = score(trace.q(layer, position, q_head), trace.k(layer, t, kv_head), trace.scale());
   }
-  softmax(weights);
+  const double sum = softmax(weights);
+  if (lse != nullptr) {
+    *lse = sum;
+  }
   return weights;
 }
 

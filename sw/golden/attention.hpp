@@ -49,9 +49,10 @@ Partial exact_attention(const trace::Trace& trace, std::uint32_t layer, std::uin
 Partial partial_attention(const trace::Trace& trace, std::uint32_t layer, std::uint32_t q_head, std::uint32_t position,
                           std::span<const std::uint32_t> positions);
 
-/// Attention weights A of the query at `position` over positions 0..position; they sum to 1.
+/// Attention weights A of the query at `position` over positions 0..position; they sum to 1. `lse`, when it is asked
+/// for, gets the natural log of the sum of exp(scale * q.k).
 std::vector<double> attention_weights(const trace::Trace& trace, std::uint32_t layer, std::uint32_t q_head,
-                                      std::uint32_t position);
+                                      std::uint32_t position, double* lse = nullptr);
 
 /// Merges partials of the same d. Partials with lse = -inf are left out whatever their O holds, +inf counts as -inf,
 /// and NaN propagates. With nothing left: O = 0, lse = -inf. No partial at all gives an empty O.

@@ -2,6 +2,7 @@
 #include "sw/golden/half.hpp"
 
 #include <bit>
+#include <cmath>
 
 namespace kvsink::golden {
 namespace {
@@ -53,6 +54,20 @@ std::uint16_t float_to_half(float value) {
   }
   const std::uint32_t significand = (magnitude & 0x7f'ffffU) | 0x80'0000U;
   return static_cast<std::uint16_t>(sign | shift_right_nearest_even(significand, shift));
+}
+
+std::uint16_t double_to_half(double value) {
+  const auto nearest = static_cast<float>(value);
+  if (std::isnan(value) || double{nearest} == value) {
+    return float_to_half(nearest);
+  }
+  // To odd: towards zero, with the last bit set for what was cut, so that the second rounding sees on which side of a
+  // tie the value lies.
+  auto bits = std::bit_cast<std::uint32_t>(nearest);
+  if (std::abs(double{nearest}) > std::abs(value)) {
+    --bits;
+  }
+  return float_to_half(std::bit_cast<float>(bits | 1U));
 }
 
 float bf16_to_float(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }

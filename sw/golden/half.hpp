@@ -9,6 +9,8 @@ namespace kvsink::golden {
 
 float half_to_float(std::uint16_t bits);
 std::uint16_t float_to_half(float value);
+/// From double with one rounding (by way of fp32 there would be two).
+std::uint16_t double_to_half(double value);
 float bf16_to_float(std::uint16_t bits);
 std::uint16_t float_to_bf16(float value);
 

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "sw/capture/capture.hpp"
+#include "sw/capture/synth.hpp"
 #include "sw/trace/result.hpp"
 
 namespace kvsink::command {
@@ -64,11 +66,32 @@ struct InfoOptions {
   std::optional<std::string> json;  ///< "-": standard output, which then carries nothing else
 };
 
+struct CaptureCommand {
+  capture::CaptureOptions capture;
+  std::optional<std::string> prompt_file;
+  std::optional<std::string> ids_file;
+  std::optional<std::string> tokenizer;
+};
+
+struct ImportOptions {
+  std::string map;
+  std::string out;
+};
+
+struct SynthCommand {
+  capture::SynthOptions synth;
+  std::uint32_t sequences = 1;
+  std::string out;
+};
+
 int cmd_replay(const ReplayOptions& options);
 int cmd_golden(const GoldenOptions& options);
 int cmd_diff(const DiffOptions& options);
 int cmd_merge(const MergeOptions& options);
 int cmd_info(const InfoOptions& options);
+int cmd_capture(const CaptureCommand& options);
+int cmd_import(const ImportOptions& options);
+int cmd_synth(const SynthCommand& options);
 
 /// Writes one line to standard error, `kvsink: <message>`, and returns kBadInput.
 int fail(const Error& error);
@@ -84,8 +107,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done` of `total` units of work; redraws at most once for every percent.
-  void set(std::uint64_t done, std::uint64_t total);
+  /// `done` of `total` units of work, and what else is to be told; redraws at most once for every percent.
+  void set(std::uint64_t done, std::uint64_t total, const std::string& more = {});
 
  private:
   std::string what_;

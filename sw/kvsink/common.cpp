@@ -94,14 +94,14 @@ Progress::~Progress() {
   }
 }
 
-void Progress::set(std::uint64_t done, std::uint64_t total) {
+void Progress::set(std::uint64_t done, std::uint64_t total, const std::string& more) {
   if (!terminal_ || total == 0) {
     return;
   }
   const int percent = static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(total));
   if (percent != shown_) {
     shown_ = percent;
-    fmt::print(stderr, "\r\x1b[K{} {:3} %", what_, percent);
+    fmt::print(stderr, "\r\x1b[K{} {:3} %{}{}", what_, percent, more.empty() ? "" : ", ", more);
     std::fflush(stderr);
   }
 }

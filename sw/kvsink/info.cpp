@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <string>
 #include <vector>
 
-#include "sw/golden/attention.hpp"
+#include "sw/analysis/placement.hpp"
 #include "sw/golden/bytes.hpp"
 #include "sw/kvsink/commands.hpp"
 #include "sw/trace/trace.hpp"
@@ -18,99 +16,113 @@
 namespace kvsink::command {
 namespace {
 
-constexpr std::size_t kTop = 8;
+using analysis::Placement;
+using nlohmann::ordered_json;
 
-/// Where the decode steps' attention goes, and the range of their lse.
-struct Mass {
-  std::vector<double> by_position;            ///< [T], mean over steps, layers and query heads: sums to 1
-  std::vector<std::vector<double>> by_layer;  ///< [L][T], mean over steps and query heads
-  double lse_min = std::numeric_limits<double>::infinity();
-  double lse_max = -std::numeric_limits<double>::infinity();
-};
+constexpr std::size_t kTop = 8;      ///< tokens listed for the whole trace
+constexpr std::size_t kTopHead = 4;  ///< and for each head
+constexpr std::size_t kBins = 128;   ///< most columns of a heat map
 
-Mass measure(const trace::Trace& trace) {
+ordered_json as_json(const trace::Trace& trace, const Placement& p) {
   const trace::Dims& n = trace.dims();
-  Mass mass;
-  mass.by_position.assign(n.T, 0.0);
-  mass.by_layer.assign(n.L, std::vector<double>(n.T, 0.0));
-  Progress progress("attention mass");
-  for (std::uint32_t layer = 0; layer < n.L; ++layer) {
-    for (std::uint32_t step = 0; step < n.N; ++step) {
-      const auto position = static_cast<std::uint32_t>(trace.decode_positions()[step]);
-      for (std::uint32_t head = 0; head < n.Hq; ++head) {
-        const auto weights = golden::attention_weights(trace, layer, head, position);
-        for (std::size_t t = 0; t < weights.size(); ++t) {
-          mass.by_layer[layer][t] += weights[t] / n.N / n.Hq;
-        }
-        mass.lse_min = std::min(mass.lse_min, double{trace.lse(layer, step, head)});
-        mass.lse_max = std::max(mass.lse_max, double{trace.lse(layer, step, head)});
-      }
-      progress.set(std::uint64_t{layer} * n.N + step + 1, std::uint64_t{n.L} * n.N);
-    }
-    for (std::size_t t = 0; t < n.T; ++t) {
-      mass.by_position[t] += mass.by_layer[layer][t] / n.L;
-    }
-  }
-  return mass;
-}
-
-std::vector<std::size_t> strongest(const std::vector<double>& mass) {
-  std::vector<std::size_t> order(mass.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&mass](std::size_t a, std::size_t b) { return mass[a] > mass[b]; });
-  order.resize(std::min(order.size(), kTop));
-  return order;
-}
-
-/// The share of the decode steps' row bytes that one token's rows are: it is read in every step that sees it.
-double byte_share(const trace::Trace& trace, std::size_t token) {
-  double seen = 0;
-  double all = 0;
-  for (const std::int32_t position : trace.decode_positions()) {
-    all += position + 1.0;
-    seen += static_cast<std::size_t>(position) >= token ? 1 : 0;
-  }
-  return seen / all;
-}
-
-nlohmann::ordered_json as_json(const trace::Trace& trace, const Mass& mass) {
-  const trace::Dims& n = trace.dims();
-  nlohmann::ordered_json top = nlohmann::ordered_json::array();
-  for (const std::size_t t : strongest(mass.by_position)) {
-    nlohmann::ordered_json by_layer = nlohmann::ordered_json::array();
-    for (const auto& layer : mass.by_layer) {
+  const std::size_t width = analysis::bin_width(n.T, kBins);
+  ordered_json top = ordered_json::array();
+  for (const std::size_t t : analysis::strongest(p.by_position, kTop)) {
+    ordered_json by_layer = ordered_json::array();
+    for (const auto& layer : p.by_layer) {
       by_layer.push_back(layer[t]);
     }
     top.push_back({{"position", t},
-                   {"mass", mass.by_position[t]},
+                   {"mass", p.by_position[t]},
                    {"mass_by_layer", by_layer},
-                   {"bytes_share", byte_share(trace, t)}});
+                   {"bytes_share", analysis::byte_share(trace, {t})}});
   }
-  return {{"trace", trace.path()},
-          {"model", trace.meta("model")},
-          {"source", trace.meta("source")},
-          {"licence", trace.meta("licence")},
-          {"layers", n.L},
-          {"q_heads", n.Hq},
-          {"kv_heads", n.Hkv},
-          {"head_dim", n.d},
-          {"tokens", n.T},
-          {"prefill_tokens", trace.prefill_tokens()},
-          {"decode_steps", n.N},
-          {"scale", trace.scale()},
-          {"bytes", {{"kv_per_token", golden::kv_bytes_per_token(n)}, {"kv_needed", golden::kv_needed(trace)}}},
-          {"rows", {{"needed", golden::kv_rows_needed(trace)}}},
-          {"lse", {{"min", mass.lse_min}, {"max", mass.lse_max}}},
-          {"mass", {{"top", top}, {"by_position", mass.by_position}, {"by_layer", mass.by_layer}}}};
+  ordered_json sinks = ordered_json::array();
+  for (const std::size_t t : p.sinks) {
+    sinks.push_back({{"position", t},
+                     {"token", trace.token_ids()[t]},
+                     {"score", p.score_prefill[t]},
+                     {"score_decode", p.score_decode[t]},
+                     {"mass", p.by_position[t]},
+                     {"bytes_share", analysis::byte_share(trace, {t})}});
+  }
+  ordered_json heads = ordered_json::array();
+  ordered_json by_head = ordered_json::array();
+  for (const analysis::Head& head : p.heads) {
+    ordered_json strong = ordered_json::array();
+    for (const std::size_t t : analysis::strongest(head.mass, kTopHead)) {
+      strong.push_back({{"position", t}, {"mass", head.mass[t]}});
+    }
+    heads.push_back({{"layer", head.layer},
+                     {"q_head", head.q_head},
+                     {"window", trace.window(head.layer)},
+                     {"learned_sink_mass", head.learned_sink},
+                     {"lse", {{"min", head.lse_min}, {"max", head.lse_max}}},
+                     {"top", strong}});
+    by_head.push_back(analysis::binned(head.mass, width));
+  }
+  ordered_json by_segment = ordered_json::array();
+  for (const auto& mass : p.by_segment) {
+    by_segment.push_back(analysis::binned(mass, width));
+  }
+  ordered_json budgets = ordered_json::array();
+  for (const analysis::Budget& b : p.budgets) {
+    budgets.push_back({{"tokens", b.tokens},
+                       {"recall", b.recall},
+                       {"mass_chosen", b.mass_chosen},
+                       {"mass_strongest", b.mass_strongest},
+                       {"bytes_share", b.bytes_share}});
+  }
+  ordered_json segments = ordered_json::array();
+  for (const analysis::Segment& s : p.segments) {
+    segments.push_back({{"first_step", s.first_step},
+                        {"last_step", s.last_step},
+                        {"recall", s.recall},
+                        {"mass_chosen", s.mass_chosen}});
+  }
+  ordered_json out = {
+      {"trace", trace.path()},
+      {"model", trace.meta("model")},
+      {"source", trace.meta("source")},
+      {"licence", trace.meta("licence")},
+      {"synthetic", trace.synthetic()},
+      {"layers", n.L},
+      {"q_heads", n.Hq},
+      {"kv_heads", n.Hkv},
+      {"head_dim", n.d},
+      {"tokens", n.T},
+      {"prefill_tokens", trace.prefill_tokens()},
+      {"decode_steps", n.N},
+      {"scale", trace.scale()},
+      {"bytes", {{"kv_per_token", golden::kv_bytes_per_token(n)}, {"kv_needed", golden::kv_needed(trace)}}},
+      {"rows", {{"needed", golden::kv_rows_needed(trace)}}},
+      {"lse", {{"min", p.lse_min}, {"max", p.lse_max}}},
+      {"mass", {{"top", top}, {"by_position", p.by_position}, {"by_layer", p.by_layer}}},
+      {"sinks", sinks},
+      {"heads", heads},
+      {"persistence",
+       {{"prefill_query_stride", p.stride},
+        {"budgets", budgets},
+        {"segment_tokens", p.segment_budget},
+        {"segments", segments}}},
+      {"heat", {{"positions_per_bin", width}, {"by_head", by_head}, {"by_segment", by_segment}}}};
+  if (trace.synthetic()) {
+    out["synthetic_what"] = trace.meta("synthetic");
+  }
+  return out;
 }
 
-std::string as_text(const trace::Trace& trace, const Mass& mass) {
+std::string as_text(const trace::Trace& trace, const Placement& p) {
   const trace::Dims& n = trace.dims();
   std::string out;
   const auto line = [&out](const char* what, const std::string& value) {
     out += fmt::format("{:<18}{}\n", what, value);
   };
+  const auto percent = [](double share) { return fmt::format("{:.2f} %", 100 * share); };
   line("trace", trace.path());
+  if (trace.synthetic()) {
+    line("SYNTHETIC", "made up by a program, no model: " + trace.meta("synthetic"));
+  }
   line("model", trace.meta("model"));
   line("licence", trace.meta("licence"));
   line("layers", std::to_string(n.L));
@@ -119,15 +131,61 @@ std::string as_text(const trace::Trace& trace, const Mass& mass) {
   line("KV of a token", fmt::format("{} bytes over all layers and heads", golden::kv_bytes_per_token(n)));
   line("decode reads", fmt::format("{} rows, {} bytes, each row once in each step", golden::kv_rows_needed(trace),
                                    golden::kv_needed(trace)));
-  line("lse", fmt::format("{:.3f} to {:.3f}", mass.lse_min, mass.lse_max));
+  line("lse", fmt::format("{:.3f} to {:.3f}", p.lse_min, p.lse_max));
+  if (p.stride > 1) {
+    line("prefill", fmt::format("scores below are from every {}th of its queries", p.stride));
+  }
+
+  out += "\nSinks: tokens whose prefill score is 3 or more (1 is an even spread)\n";
+  if (p.sinks.empty()) {
+    out += "  none\n";
+  } else {
+    out += fmt::format("{:>9} {:>9} {:>9} {:>9} {:>9}\n", "position", "score", "in decode", "mass", "bytes");
+    for (std::size_t i = 0; i < std::min(p.sinks.size(), 2 * kTop); ++i) {
+      const std::size_t t = p.sinks[i];
+      out += fmt::format("{:>9} {:>9.2f} {:>9.2f} {:>9} {:>9}\n", t, p.score_prefill[t], p.score_decode[t],
+                         percent(p.by_position[t]), percent(analysis::byte_share(trace, {t})));
+    }
+    if (p.sinks.size() > 2 * kTop) {
+      out += fmt::format("  and {} more\n", p.sinks.size() - 2 * kTop);
+    }
+  }
+
   out += "\nStrongest tokens of the decode steps. Mass is a share of attention, bytes a share of what is read:\n";
   out += fmt::format("{:>9} {:>8} {:>8}   mass by layer\n", "position", "mass", "bytes");
-  for (const std::size_t t : strongest(mass.by_position)) {
-    out += fmt::format("{:>9} {:>6.2f} % {:>6.2f} %  ", t, 100 * mass.by_position[t], 100 * byte_share(trace, t));
-    for (const auto& layer : mass.by_layer) {
+  for (const std::size_t t : analysis::strongest(p.by_position, kTop)) {
+    out += fmt::format("{:>9} {:>8} {:>8}  ", t, percent(p.by_position[t]), percent(analysis::byte_share(trace, {t})));
+    for (const auto& layer : p.by_layer) {
       out += fmt::format(" {:>5.1f} %", 100 * layer[t]);
     }
     out += '\n';
+  }
+
+  out += "\nStrongest tokens of each layer and query head: position and mass; range of lse\n";
+  for (const analysis::Head& head : p.heads) {
+    out += fmt::format("{:>5} {:>3}  ", head.layer, head.q_head);
+    for (const std::size_t t : analysis::strongest(head.mass, kTopHead)) {
+      out += fmt::format(" {:>6} {:>5.1f} %", t, 100 * head.mass[t]);
+    }
+    out += fmt::format("   {:.2f} to {:.2f}", head.lse_min, head.lse_max);
+    if (head.learned_sink > 0) {
+      out += fmt::format("   learned sink {}", percent(head.learned_sink));
+    }
+    if (trace.window(head.layer) > 0) {
+      out += fmt::format("   window {}", trace.window(head.layer));
+    }
+    out += '\n';
+  }
+
+  out += "\nTokens chosen after prefill (by score) against the strongest of prefill's tokens during decode\n";
+  out += fmt::format("{:>9} {:>9} {:>12} {:>13} {:>9}\n", "tokens", "recall", "their mass", "most possible", "bytes");
+  for (const analysis::Budget& b : p.budgets) {
+    out += fmt::format("{:>9} {:>9.2f} {:>12} {:>13} {:>9}\n", b.tokens, b.recall, percent(b.mass_chosen),
+                       percent(b.mass_strongest), percent(b.bytes_share));
+  }
+  out += fmt::format("\nThe {} chosen, over the decode: steps, recall, their mass\n", p.segment_budget);
+  for (const analysis::Segment& s : p.segments) {
+    out += fmt::format("{:>9} to {:<6} {:>5.2f} {:>9}\n", s.first_step, s.last_step, s.recall, percent(s.mass_chosen));
   }
   return out;
 }
@@ -139,16 +197,19 @@ int cmd_info(const InfoOptions& options) {
   if (!trace) {
     return fail(trace.error());
   }
-  const Mass mass = measure(*trace);
+  const Placement placement = [&] {
+    Progress progress("attention mass");
+    return analysis::measure(*trace, {}, [&](std::uint64_t done, std::uint64_t all) { progress.set(done, all); });
+  }();
   if (options.json) {
     const std::string text =
-        as_json(*trace, mass).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+        as_json(*trace, placement).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
     if (const auto written = write_text(*options.json, text); !written) {
       return fail(written.error());
     }
   }
   if (options.json != "-") {
-    fmt::print("{}", as_text(*trace, mass));
+    fmt::print("{}", as_text(*trace, placement));
   }
   return kEqual;
 }

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <exception>
 #include <filesystem>
 #include <limits>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "sw/kvsink/commands.hpp"
+#include "sw/kvsink/options.hpp"
 
 namespace kvsink::command {
 namespace {
@@ -23,75 +25,6 @@ constexpr std::uint32_t kMaxLatency = 100'000;
 constexpr std::uint32_t kMaxStall = 90;
 constexpr std::uint32_t kMaxSlots = 65'535;
 
-/// One of some names; the text is kept until all options are known to be right.
-template <class T>
-CLI::Option* choice(CLI::App* app, const std::string& flag, T& value,
-                    const std::vector<std::pair<std::string, T>>& names, const std::string& help) {
-  std::string list;
-  for (const auto& [text, unused] : names) {
-    list += (list.empty() ? "" : "|") + text;
-  }
-  return app
-      ->add_option_function<std::string>(
-          flag,
-          [&value, names, list, flag](const std::string& text) {
-            const auto found =
-                std::find_if(names.begin(), names.end(), [&text](const auto& row) { return row.first == text; });
-            if (found == names.end()) {
-              throw CLI::ValidationError(flag, "'" + text + "' is not one of " + list);
-            }
-            value = found->second;
-          },
-          help)
-      ->type_name(list);
-}
-
-/// A whole number from `low` to `high`, in decimal.
-template <class T, class Set>
-CLI::Option* number(CLI::App* app, const std::string& flag, T low, T high, Set set, const std::string& help) {
-  return app
-      ->add_option_function<std::string>(
-          flag,
-          [flag, low, high, set](const std::string& text) {
-            T value{};
-            const char* end = text.data() + text.size();
-            const auto [stop, code] = std::from_chars(text.data(), end, value);
-            if (code != std::errc() || stop != end || value < low || value > high) {
-              throw CLI::ValidationError(flag,
-                                         fmt::format("'{}' is not a whole number from {} to {}", text, low, high));
-            }
-            set(value);
-          },
-          help)
-      ->type_name(fmt::format("{}..{}", low, high));
-}
-
-/// Text that is not empty.
-template <class Set>
-CLI::Option* text(CLI::App* app, const std::string& flag, Set set, const std::string& type, const std::string& help) {
-  return app
-      ->add_option_function<std::string>(
-          flag,
-          [flag, set](const std::string& value) {
-            if (value.empty()) {
-              throw CLI::ValidationError(flag, "is empty");
-            }
-            set(value);
-          },
-          help)
-      ->type_name(type);
-}
-
-CLI::Option* file(CLI::App* app, const std::string& flag, std::string& into, const std::string& help) {
-  return text(
-      app, flag, [&into](const std::string& value) { into = value; }, "FILE", help);
-}
-
-CLI::Option* file(CLI::App* app, const std::string& flag, std::optional<std::string>& into, const std::string& help) {
-  return text(
-      app, flag, [&into](const std::string& value) { into = value; }, "FILE", help);
-}
-
 /// Everything that can be asked for, and which of it was.
 struct Options {
   ReplayOptions replay;
@@ -99,6 +32,9 @@ struct Options {
   DiffOptions diff;
   MergeOptions merge;
   InfoOptions info;
+  CaptureCommand capture;
+  ImportOptions import;
+  SynthCommand synth;
 };
 
 CLI::App* add_replay(CLI::App& app, ReplayOptions& o) {
@@ -179,26 +115,6 @@ CLI::App* add_info(CLI::App& app, InfoOptions& o) {
   return sub;
 }
 
-/// A file that will be written: its folder is there, and it is not the input. Found out before the work, not after it.
-Result<void> check_output(const char* flag, const std::optional<std::string>& path, const std::string& input) {
-  namespace fs = std::filesystem;
-  if (!path || path == "-") {
-    return {};
-  }
-  std::error_code ignored;
-  const fs::path folder = fs::path(*path).parent_path();
-  if (!folder.empty() && !fs::is_directory(folder, ignored)) {
-    return Error{fmt::format("{}: {}: there is no folder {}", flag, *path, folder.string())};
-  }
-  if (fs::is_directory(*path, ignored)) {
-    return Error{fmt::format("{}: {} is a folder", flag, *path)};
-  }
-  if (fs::equivalent(*path, input, ignored)) {
-    return Error{fmt::format("{}: {} is the input, it would be overwritten", flag, *path)};
-  }
-  return {};
-}
-
 /// What no single option shows.
 Result<void> check_replay(const ReplayOptions& o) {
   std::error_code ignored;
@@ -240,22 +156,30 @@ int run(int argc, char** argv) {
   const CLI::App* diff = add_diff(app, options.diff);
   const CLI::App* merge = add_merge(app, options.merge);
   const CLI::App* info = add_info(app, options.info);
+  const CLI::App* capture = add_capture(app, options.capture);
+  const CLI::App* import = add_import(app, options.import);
+  add_synth(app, options.synth);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
-      return fail({fmt::format("'{}' is not one of replay, golden, diff, merge, info (see kvsink --help)", argv[1])});
+      return fail(
+          {fmt::format("'{}' is not one of replay, golden, diff, merge, info, capture, import, synth-trace "
+                       "(see kvsink --help)",
+                       argv[1])});
     }
     return fail({std::string(error.what()) + " (see kvsink --help)"});
   }
-  const auto usable = replay->parsed()   ? check_replay(options.replay)
-                      : golden->parsed() ? check_output("--out", options.golden.out, options.golden.trace)
-                      : diff->parsed()   ? check_diff(options.diff)
-                      : merge->parsed()  ? check_output("--out", options.merge.out, options.merge.in)
-                      : info->parsed()   ? check_output("--json", options.info.json, options.info.trace)
-                                         : Result<void>();
+  const auto usable = replay->parsed()    ? check_replay(options.replay)
+                      : golden->parsed()  ? check_output("--out", options.golden.out, options.golden.trace)
+                      : diff->parsed()    ? check_diff(options.diff)
+                      : merge->parsed()   ? check_output("--out", options.merge.out, options.merge.in)
+                      : info->parsed()    ? check_output("--json", options.info.json, options.info.trace)
+                      : capture->parsed() ? check_capture(options.capture)
+                      : import->parsed()  ? check_output("--out", options.import.out, options.import.map)
+                                          : check_output("--out", options.synth.out, "");
   if (!usable) {
     return fail(usable.error());
   }
@@ -271,13 +195,21 @@ int run(int argc, char** argv) {
   if (merge->parsed()) {
     return cmd_merge(options.merge);
   }
-  return info->parsed() ? cmd_info(options.info) : kBadInput;
+  if (info->parsed()) {
+    return cmd_info(options.info);
+  }
+  if (capture->parsed()) {
+    return cmd_capture(options.capture);
+  }
+  return import->parsed() ? cmd_import(options.import) : cmd_synth(options.synth);
 }
 
 }  // namespace
 }  // namespace kvsink::command
 
 int main(int argc, char** argv) {
+  // A limit on the size of files comes back as an error of the write, like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   // Nothing of ours throws on bad input; what is left is memory that has run out, or a mistake of ours.
   try {
     return kvsink::command::run(argc, argv);

@@ -60,10 +60,11 @@ tb::Policy policy_of(Policy policy) {
   }
 }
 
-ordered_json to_json(const ReplayOptions& options, const tb::ReplayResult& r) {
+ordered_json to_json(const ReplayOptions& options, const trace::Trace& trace, const tb::ReplayResult& r) {
   const double moved = static_cast<double>(r.hbm_bulk + r.hbm_promotion + r.hbm_dropped + r.hbm_table + r.sram);
   ordered_json json;
   json["trace"] = options.trace;
+  if (trace.synthetic()) json["synthetic"] = trace.meta("synthetic");
   json["config"] = name(options.config);
   json["policy"] = name(options.policy);
   json["seed"] = options.seed;
@@ -95,9 +96,13 @@ ordered_json to_json(const ReplayOptions& options, const tb::ReplayResult& r) {
   return json;
 }
 
-std::string summary(const ReplayOptions& options, const tb::ReplayResult& r) {
-  std::string text = fmt::format("{} ({}, policy {}): {}\n", options.trace, name(options.config), name(options.policy),
-                                 r.equal() ? "all equal" : "DIFFERENT");
+std::string summary(const ReplayOptions& options, const trace::Trace& trace, const tb::ReplayResult& r) {
+  std::string text;
+  if (trace.synthetic()) {
+    text += fmt::format("SYNTHETIC trace, made up by a program, no model: {}\n", trace.meta("synthetic"));
+  }
+  text += fmt::format("{} ({}, policy {}): {}\n", options.trace, name(options.config), name(options.policy),
+                      r.equal() ? "all equal" : "DIFFERENT");
   text += fmt::format(
       "  rows      {} checked, {} from SRAM, {} from HBM; wrong {}, missing {}, repeated {}, false miss {}, "
       "false hit {}\n",
@@ -161,10 +166,10 @@ int cmd_replay(const ReplayOptions& options) {
     if (!ok) return fail(ok.error());
   }
   if (options.json) {
-    const auto ok = write_text(*options.json, to_json(options, result).dump(1) + "\n");
+    const auto ok = write_text(*options.json, to_json(options, *trace, result).dump(1) + "\n");
     if (!ok) return fail(ok.error());
   }
-  if (!options.json || *options.json != "-") fmt::print("{}", summary(options, result));
+  if (!options.json || *options.json != "-") fmt::print("{}", summary(options, *trace, result));
   return result.equal() ? kEqual : kDifferent;
 }
 

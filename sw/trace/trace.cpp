@@ -2,6 +2,7 @@
 #include "sw/trace/trace.hpp"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -82,7 +83,47 @@ class Loader {
       return false;
     }
     out = *std::move(data);
-    return true;
+    return checksum(name, std::as_bytes(std::span(out)));
+  }
+
+  /// The CRC-32 that the metadata give for a tensor, if they do.
+  bool checksum(const std::string& name, std::span<const std::byte> data) {
+    const auto wanted = file_.metadata().find("crc32." + name);
+    if (wanted == file_.metadata().end()) {
+      return true;
+    }
+    uLong sum = ::crc32(0, nullptr, 0);
+    while (!data.empty()) {
+      const auto piece = data.first(std::min<std::size_t>(data.size(), std::size_t{1} << 30U));
+      sum = ::crc32(sum, reinterpret_cast<const Bytef*>(piece.data()), static_cast<uInt>(piece.size()));
+      data = data.subspan(piece.size());
+    }
+    const std::string got = fmt::format("{:08x}", sum);
+    return got == wanted->second || fail(fmt::format("tensor {}: its CRC-32 is {}, the metadata say {}: it was changed",
+                                                     in_quotes(name), got, in_quotes(wanted->second)));
+  }
+
+  /// A window for each layer, 0 for none: "0,128,0,128".
+  bool windows(std::uint32_t layers, std::vector<std::uint32_t>& out) {
+    const auto found = file_.metadata().find("window");
+    if (found == file_.metadata().end()) {
+      return true;
+    }
+    std::string_view rest = found->second;
+    while (true) {
+      const std::size_t comma = rest.find(',');
+      const auto value = parse<std::uint32_t>(rest.substr(0, comma));
+      if (!value) {
+        break;
+      }
+      out.push_back(*value);
+      if (comma == std::string_view::npos) {
+        break;
+      }
+      rest.remove_prefix(comma + 1);
+    }
+    return out.size() == layers ||
+           fail(fmt::format("metadata 'window' is {}, {} whole numbers are wanted", in_quotes(found->second), layers));
   }
 
   /// Every element is a number.
@@ -194,10 +235,21 @@ Result<Trace> Trace::load(const std::string& path) {
                   load.finite("q", queries, t.q_, half_finite) && load.finite("k", rows, t.k_, half_finite) &&
                   load.finite("v", rows, t.v_, half_finite) && load.finite("o", outputs, t.o_, float_finite) &&
                   load.finite("lse", sums, t.lse_, float_finite);
-  if (!ok) {
+  if (!ok || !load.windows(n.L, t.windows_)) {
     return load.error();
   }
+  if (file->tensors().contains("sink_logit")) {
+    const std::vector<std::uint64_t> logits{n.L, n.Hq};
+    if (!load.tensor("sink_logit", DType::kF32, logits, t.sink_logits_) ||
+        !load.finite("sink_logit", logits, t.sink_logits_, float_finite)) {
+      return load.error();
+    }
+  }
   return t;
+}
+
+float Trace::sink_logit(std::size_t layer, std::size_t q_head) const {
+  return sink_logits_.empty() ? -std::numeric_limits<float>::infinity() : sink_logits_[layer * dims_.Hq + q_head];
 }
 
 const std::string& Trace::meta(const std::string& key) const {

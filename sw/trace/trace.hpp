@@ -7,6 +7,9 @@
 //   k, v              F16 [L][T][Hkv][d]   keys after RoPE, values; query head h uses kv head h / (Hq/Hkv)
 //   o                 F32 [L][N][Hq][d]    exact attention outputs of the steps, from the F16 q, k, v
 //   lse               F32 [L][N][Hq]       natural log of the sum of exp(scale * q.k), same steps
+//   sink_logit        F32 [L][Hq]          optional: learned sinks of the model; not part of o and lse
+//
+// docs/trace-format.md describes the file; trace_writer.hpp writes it.
 #pragma once
 
 #include <cstddef>
@@ -50,7 +53,8 @@ class Trace {
   /// Reads and checks a file. Refused, with one line that names file, tensor, value and limit: whatever SafeTensors
   /// refuses; a tensor or metadata entry that is missing; a wrong dtype or shape, or one that differs from the metadata
   /// or between tensors; a NaN or infinity in q, k, v, o or lse; query heads that are not a multiple of kv heads; steps
-  /// that do not ascend, lie in the prefill or beyond the sequence; a scale that is not a positive number.
+  /// that do not ascend, lie in the prefill or beyond the sequence; a scale that is not a positive number; a checksum
+  /// that is there and does not hold.
   static Result<Trace> load(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -84,6 +88,13 @@ class Trace {
   float lse(std::size_t layer, std::size_t step, std::size_t q_head) const {
     return lse_[(layer * dims_.N + step) * dims_.Hq + q_head];
   }
+  /// How many positions, itself included, a query of this layer sees in the model; 0: all. What o and lse hold does not
+  /// depend on it: they are over all positions.
+  std::uint32_t window(std::size_t layer) const { return windows_.empty() ? 0 : windows_[layer]; }
+  /// A learned sink: the logit that joins the model's softmax of this head without a value. None: -infinity.
+  float sink_logit(std::size_t layer, std::size_t q_head) const;
+  /// Made up by a program, not recorded from a model.
+  bool synthetic() const { return metadata_.contains("synthetic"); }
   /// The whole tensors, in the order of their shapes.
   std::span<const float> o() const { return o_; }
   std::span<const float> lse() const { return lse_; }
@@ -106,6 +117,8 @@ class Trace {
   std::vector<std::uint16_t> v_;
   std::vector<float> o_;
   std::vector<float> lse_;
+  std::vector<std::uint32_t> windows_;
+  std::vector<float> sink_logits_;
 };
 
 /// Whether a configuration takes the trace; the error names tensor, value, limit and the configuration.

@@ -97,7 +97,7 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
   };
   const std::vector<Case> cases = {
       {{}, {"subcommand"}},
-      {{"nonsense"}, {"'nonsense'", "replay, golden, diff, merge, info"}},
+      {{"nonsense"}, {"'nonsense'", "replay, golden, diff, merge, info, capture, import, synth-trace"}},
       {{"--nonsense"}, {""}},
       {{"replay"}, {"TRACE"}},
       {{"replay", kTrace, "more"}, {"more"}},

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "tests/trace/trace_file.hpp"
@@ -81,6 +82,55 @@ TEST_CASE("the report is one file that needs no other, and holds its numbers as 
   CHECK(data == nlohmann::json::parse(slurp(folder / "report/run.json")));
   CHECK(data["runs"][0]["replay"]["sinks"][0]["position"] == 0);
   CHECK(data["runs"][1]["replay"]["policy"] == "hbm");
+}
+
+TEST_CASE("a trace without a sink is replayed under fill as well, each trace has its report", "[command]") {
+  TempFolder folder;
+  const Outcome run =
+      run_script(folder, "", "tests/data/tiny1m_p0.safetensors' --trace 'tests/data/stories260K_lily.safetensors");
+  INFO(run.out << run.err);
+  REQUIRE(run.status == 0);
+  const auto labels = [&](const std::string& path) {
+    std::vector<std::string> out;
+    const auto data = nlohmann::json::parse(slurp(path));
+    for (const auto& one : data["runs"]) {
+      out.push_back(one["replay"]["policy"]);
+    }
+    return out;
+  };
+  CHECK(labels(folder / "report/run.json") == std::vector<std::string>{"sinks", "hbm"});
+  CHECK(labels(folder / "report/stories260K_lily/run.json") == std::vector<std::string>{"sinks", "fill", "hbm"});
+  CHECK(holds(run.out, "strongest in SRAM"));
+  CHECK(holds(run.out, "karpathy/tinyllamas stories260K"));
+  CHECK(std::filesystem::exists(folder / "report/stories260K_lily/index.html"));
+}
+
+TEST_CASE("the page about a trace has heat maps of its heads and over time, and keeps mass apart", "[command]") {
+  TempFolder folder;
+  REQUIRE(run_script(folder, "").status == 0);
+  const std::string page = slurp(folder / "report/info.html");
+  for (const char* outside : {"http:", "https:", "src=", "href=", "@import", "url("}) {
+    INFO(outside);
+    CHECK_FALSE(holds(page, outside));
+  }
+  for (const char* part :
+       {"heat map", "Where the mass of each head goes", "Where it goes over time", "Does the choice hold?",
+        "L3 H1, 0 to 1: 22.", "This is attention mass", "reads the same bytes"}) {
+    INFO(part);
+    CHECK(holds(page, part));
+  }
+  CHECK_FALSE(holds(page, "Synthetic"));
+
+  // A synthetic trace says so on both pages and in the summary.
+  const std::string made = folder / "s.safetensors";
+  REQUIRE(std::system(
+              ("'" KVSINK_COMMAND "' synth-trace --tokens 128 --steps 8 --out '" + made + "' >/dev/null").c_str()) ==
+          0);
+  const Outcome run = run_script(folder, "", made);
+  REQUIRE(run.status == 0);
+  CHECK(holds(run.out, "SYNTHETIC trace"));
+  CHECK(holds(slurp(folder / "report/info.html"), "Synthetic: made up by a program"));
+  CHECK(holds(slurp(folder / "report/index.html"), "Synthetic: made up by a program"));
 }
 
 TEST_CASE("the run's exit status is the worst of its replays'", "[command]") {

@@ -72,6 +72,24 @@ TEST_CASE("fp32 narrows to the nearest fp16, ties to even, around every boundary
   }
 }
 
+TEST_CASE("double narrows to fp16 with one rounding, also where fp32 in between would round twice", "[golden]") {
+  for (std::uint32_t i = 0; i < 0x7c00; ++i) {
+    const double low = half_value(static_cast<std::uint16_t>(i));
+    const double high = i == 0x7bff ? 65536 : half_value(static_cast<std::uint16_t>(i + 1));
+    const double middle = (low + high) / 2;
+    // A double next to the tie is the tie itself in fp32.
+    for (const double x : {low, middle, std::nextafter(middle, 0.0), std::nextafter(middle, 1e9)}) {
+      REQUIRE(double_to_half(x) == nearest_half(x));
+      REQUIRE(double_to_half(-x) == nearest_half(-x));
+    }
+  }
+  for (const double x : {1e-300, 1e300, 65519.999999999, 65520.0, 0x1p-25, 0x1.0000000000001p-25}) {
+    REQUIRE(double_to_half(x) == nearest_half(x));
+    REQUIRE(double_to_half(-x) == nearest_half(-x));
+  }
+  REQUIRE(std::isnan(half_to_float(double_to_half(std::numeric_limits<double>::quiet_NaN()))));
+}
+
 TEST_CASE("fp32 of any pattern narrows to the nearest fp16", "[golden]") {
   std::mt19937_64 random(kvsink::test_seed());
   for (int i = 0; i < 200'000; ++i) {

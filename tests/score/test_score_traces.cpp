@@ -235,3 +235,7 @@ TEST_CASE("with the defaults exactly position 20 of tiny1m_bos20 is a sink", "[s
 TEST_CASE("with the defaults nothing of stories260K_p1 is a sink", "[score][trace]") {
   check_trace("stories260K_p1", {}, 0);
 }
+
+TEST_CASE("with the defaults nothing of stories260K_lily is a sink", "[score][trace]") {
+  check_trace("stories260K_lily", {}, 0);
+}

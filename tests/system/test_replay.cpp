@@ -35,6 +35,20 @@ TEST_CASE("position 0 of the default trace is its only sink and comes from SRAM 
   CHECK(r.promoted == 1);
 }
 
+TEST_CASE("the default trace without a sink promotes nothing, and equals when it is filled", "[system]") {
+  const auto trace = load("tests/data/stories260K_lily.safetensors");
+  const auto r = tb::replay(trace, settings("small", Policy::kSinks, 4));
+  check_equal(trace, r);
+  CHECK(r.promoted == 0);
+  CHECK(r.rows.sink == 0);
+  auto s = settings("small", Policy::kFill, 4);
+  s.budget = 32;
+  const auto filled = tb::replay(trace, s);
+  check_equal(trace, filled);
+  CHECK(filled.promoted == 32);
+  CHECK(filled.rows.sink == uint64_t{4} * 32 * trace.dims().L * trace.dims().Hkv * 2);
+}
+
 TEST_CASE("with no budget everything comes from HBM and nothing is promoted", "[system]") {
   const auto trace = load(kDefaultTrace);
   const auto r = tb::replay(trace, settings("small", Policy::kHbm, 8));

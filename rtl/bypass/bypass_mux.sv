@@ -90,6 +90,7 @@ module bypass_mux
     output rd_req_t rd_o,
     input  logic    mem_valid_i,
     input  rd_rsp_t mem_i,
+    output logic    ahead_o,     // half of the return buffer waits for the consumer: it is the limit, not the bus
 
     output list_info_t [Readers-1:0] list_info_o,
     output logic       [       31:0] list_serial_o,
@@ -307,6 +308,7 @@ module bypass_mux
       .mem_valid_i,
       .mem_i,
       .credit_o    (credit),
+      .ahead_o,
       .bulk_valid_o,
       .bulk_ready_i,
       .bulk_o,

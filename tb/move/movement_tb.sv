@@ -342,6 +342,7 @@ module movement_tb
   logic bulk_rd_valid, bulk_rd_ready, bulk_mem_valid, err_valid_unused;
   rd_req_t bulk_rd;
   rd_rsp_t bulk_mem;
+  logic bulk_ahead;
   list_info_t [Readers-1:0] list_unused;
   logic [31:0] serial_unused;
   read_error_t err_unused;
@@ -433,6 +434,7 @@ module movement_tb
       .rd_o             (bulk_rd),
       .mem_valid_i      (bulk_mem_valid),
       .mem_i            (bulk_mem),
+      .ahead_o          (bulk_ahead),
       .list_info_o      (list_unused),
       .list_serial_o    (serial_unused),
       .err_valid_o      (err_valid_unused),
@@ -448,6 +450,8 @@ module movement_tb
   logic promo_rd_valid, promo_rd_ready, promo_mem_valid, abort_ready_unused;
   rd_req_t promo_rd;
   rd_rsp_t promo_mem;
+  logic [$clog2(PromoChannels)-1:0] promo_chan, promo_mem_chan;
+  logic [PromoChannels-1:0] promo_lost;
   assign desc = '{
           slot: slot_t'(desc_slot_i),
           profile: profile_t'(desc_profile_i),
@@ -471,7 +475,6 @@ module movement_tb
       .clk_i,
       .rst_ni,
       .now_i           (now_q),
-      .cfg_i           (ctl_q),
       .layout_i        (layout_q),
       .profiles_i      (profiles_q),
       .base_we_i,
@@ -487,8 +490,11 @@ module movement_tb
       .rd_valid_o      (promo_rd_valid),
       .rd_ready_i      (promo_rd_ready),
       .rd_o            (promo_rd),
+      .rd_chan_o       (promo_chan),
       .mem_valid_i     (promo_mem_valid),
       .mem_i           (promo_mem),
+      .mem_chan_i      (promo_mem_chan),
+      .mem_lost_i      (promo_lost),
       .wr_valid_o      (sram_wr_valid),
       .wr_o            (sram_wr),
       .progress_valid_o,
@@ -517,11 +523,15 @@ module movement_tb
       .bulk_req_i       (bulk_rd),
       .bulk_rsp_valid_o (bulk_mem_valid),
       .bulk_rsp_o       (bulk_mem),
+      .bulk_ahead_i     (bulk_ahead),
       .promo_req_valid_i(promo_rd_valid),
       .promo_req_ready_o(promo_rd_ready),
       .promo_req_i      (promo_rd),
+      .promo_chan_i     (promo_chan),
       .promo_rsp_valid_o(promo_mem_valid),
       .promo_rsp_o      (promo_mem),
+      .promo_rsp_chan_o (promo_mem_chan),
+      .promo_lost_o     (promo_lost),
       .fence_i,
       .fence_busy_o,
       .count_o          (port_count),

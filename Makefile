@@ -23,7 +23,7 @@ export PYTHON VERILATOR YOSYS
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: soak-replay soak-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: bench-movement bench-movement-expect soak-replay soak-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -85,6 +85,15 @@ soak-replay: configure ## every trace x policy x configuration x timing (over an
 soak-merge: configure ## MERGES random merges, RTL against the bit-exact model
 	@cmake --build $(BUILD) -j $(JOBS) --target soak_merge
 	@$(BUILD)/tests/soak_merge rtl $(MERGES) $(SEED)
+
+bench-movement: configure ## figures of the memory movement: a table, build/movement.json, compared with docs/figures/movement.json
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_movement
+	@$(BUILD)/bin/bench_movement --json $(BUILD)/movement.json --expect docs/figures/movement.json
+
+bench-movement-expect: configure ## write the figures as the expected ones
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_movement
+	@mkdir -p docs/figures
+	@$(BUILD)/bin/bench_movement --write docs/figures/movement.json
 
 clean: ## remove what was built (the Python environment stays)
 	@rm -rf build

@@ -23,7 +23,7 @@ export PYTHON VERILATOR YOSYS
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: bench-movement bench-movement-expect soak-replay soak-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -88,12 +88,15 @@ soak-merge: configure ## MERGES random merges, RTL against the bit-exact model
 
 bench-movement: configure ## figures of the memory movement: a table, build/movement.json, compared with docs/figures/movement.json
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_movement
-	@$(BUILD)/bin/bench_movement --json $(BUILD)/movement.json --expect docs/figures/movement.json
+	@$(BUILD)/bin/bench_movement --tiers sw/tiers.json --json $(BUILD)/movement.json --expect docs/figures/movement.json
+
+formal: env-all ## proofs of the ports, bursts and descriptors (tests/formal), each with witnesses that it is not empty
+	@$(PY) scripts/formal/formal.py
 
 bench-movement-expect: configure ## write the figures as the expected ones
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_movement
 	@mkdir -p docs/figures
-	@$(BUILD)/bin/bench_movement --write docs/figures/movement.json
+	@$(BUILD)/bin/bench_movement --tiers sw/tiers.json --write docs/figures/movement.json
 
 clean: ## remove what was built (the Python environment stays)
 	@rm -rf build

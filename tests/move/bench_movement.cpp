@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `make bench-movement`: prints the table of figures and writes it as JSON; compares with what is checked in.
-//   bench_movement [--json FILE] [--expect FILE] [--write FILE] [--quick]
+//   bench_movement [--tiers FILE] [--json FILE] [--expect FILE] [--write FILE] [--quick]
 // Exit status: 0 all as expected, 1 a difference or a row that was wrong, 2 bad usage.
 #include <fmt/format.h>
 
@@ -45,7 +45,8 @@ ordered_json to_json(const std::vector<Figure>& figures) {
 }
 
 int usage() {
-  std::fputs("bench_movement: usage: bench_movement [--json FILE] [--expect FILE] [--write FILE] [--quick]\n", stderr);
+  std::fputs("bench_movement: usage: bench_movement [--tiers FILE] [--json FILE] [--expect FILE] [--write FILE] [--quick]\n",
+             stderr);
   return 2;
 }
 
@@ -55,11 +56,14 @@ int main(int argc, char** argv) {
   std::string json_file;
   std::string expect_file;
   std::string write_file;
+  std::string tiers_file;
   bool quick = false;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--quick") {
       quick = true;
+    } else if (i + 1 < argc && arg == "--tiers") {
+      tiers_file = argv[++i];
     } else if (i + 1 < argc && arg == "--json") {
       json_file = argv[++i];
     } else if (i + 1 < argc && arg == "--expect") {
@@ -79,6 +83,22 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  std::vector<kvsink::move::Tier> tiers;
+  if (!tiers_file.empty()) {
+    std::ifstream in(tiers_file);
+    const auto file = ordered_json::parse(in, nullptr, false);
+    if (file.is_discarded() || !file.contains("tiers")) {
+      fmt::print(stderr, "bench_movement: {}: not a file of tiers\n", tiers_file);
+      return 2;
+    }
+    for (const auto& [name, tier] : file["tiers"].items()) {
+      tiers.push_back({name, tier.value("latency", 0U), tier.value("bandwidth", 0.0)});
+      if (tiers.back().latency == 0 || tiers.back().bandwidth <= 0) {
+        fmt::print(stderr, "bench_movement: {}: tier '{}' needs latency and bandwidth\n", tiers_file, name);
+        return 2;
+      }
+    }
+  }
 
   const std::vector<Figure> figures = kvsink::move::movement_figures(quick);
   fmt::print("{:<72} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8}\n", "case (256-bit bus, default configuration)", "figure",
@@ -91,7 +111,19 @@ int main(int argc, char** argv) {
     for (const auto& w : f.wrong) fmt::print("    wrong: {}\n", w);
     good &= f.wrong.empty();
   }
-  const ordered_json out = to_json(figures);
+  ordered_json out = to_json(figures);
+  if (!tiers.empty()) {
+    fmt::print("\nA token of 8 layers and 2 heads (8 KiB), promoted some time before a decode of 256 tokens a layer from {}:\n",
+               tiers.front().name);
+    fmt::print("{:<14} {:>12} {:>14} {:>22}\n", "home tier", "lead", "decode waits", "descriptor to end");
+    for (const auto& lead : kvsink::move::lead_times(tiers)) {
+      fmt::print("{:<14} {:>12} {:>14} {:>22}\n", lead.tier, lead.lead, lead.exposed, lead.whole);
+      for (const auto& w : lead.wrong) fmt::print("    wrong: {}\n", w);
+      good &= lead.wrong.empty();
+      out["lead_times"].push_back(
+          {{"tier", lead.tier}, {"lead", lead.lead}, {"exposed", lead.exposed}, {"whole", lead.whole}});
+    }
+  }
   for (const std::string& file : {json_file, write_file}) {
     if (file.empty()) continue;
     std::ofstream stream(file);
@@ -102,6 +134,10 @@ int main(int argc, char** argv) {
     }
   }
   if (!expect_file.empty()) {
+    if (!tiers.empty() && expected.contains("lead_times") && expected["lead_times"] != out["lead_times"]) {
+      fmt::print("differs from {}: lead times\n", expect_file);
+      good = false;
+    }
     const auto& cases = expected["cases"];
     if (cases.size() != figures.size()) {
       fmt::print("{} cases, expected {}\n", figures.size(), cases.size());

@@ -47,14 +47,22 @@ struct Layout {
   unsigned heads = 8;
   std::array<Stride, 4> stride{};
   std::array<Plane, 8> plane{};
+  uint64_t one_block = 0;  // not 0: bytes from a tensor of a layer to the next, within a block
 };
 
 /// Pages with tokens outside heads (heads of a token lie together), K and V in two tensors.
 Layout inline nhd(unsigned page_log2, unsigned layers, unsigned heads, unsigned row_beats) {
-  Layout l{page_log2, layers, heads, {}, {}};
+  Layout l{page_log2, layers, heads, {}, {}, 0};
   const uint64_t row = uint64_t{row_beats} * kBeatBytes;
   l.stride[0] = {row * heads << page_log2, row, row * heads};
   for (unsigned p = 0; p < 2; ++p) l.plane[p] = {true, p, 0, 0, row_beats};
+  return l;
+}
+/// All layers and both tensors of a page in one block; tokens outside heads.
+Layout inline in_one_block(unsigned page_log2, unsigned layers, unsigned heads, unsigned row_beats) {
+  Layout l = nhd(page_log2, layers, heads, row_beats);
+  l.one_block = l.stride[0].block;
+  l.stride[0].block *= uint64_t{2} * layers;
   return l;
 }
 /// Pages with heads outside tokens (tokens of a head lie together), K and V in two tensors.
@@ -125,6 +133,8 @@ class Bench {
   void set_floor(unsigned floor) { config(3, floor); }
   void set_timeout(unsigned cycles) { config(4, cycles); }
 
+  static constexpr uint64_t kTokens = uint64_t{1} << 40;  // where the blocks of in_one_block begin
+
   /// The layout; every tensor of every layer lies at a place of its own.
   void set_layout(const Layout& l) {
     layout = l;
@@ -142,7 +152,10 @@ class Bench {
                          uint64_t{q.valid} << 55);
     }
     for (unsigned layer = 0; layer < l.layers; ++layer) {
-      for (unsigned t = 0; t < 4; ++t) set_base(layer, t, tier_base + (uint64_t{layer} * 4 + t + 1) * 0x1'0000'0000ULL);
+      for (unsigned t = 0; t < 4; ++t) {
+        set_base(layer, t, l.one_block != 0 ? kTokens + (uint64_t{layer} * 2 + t) * l.one_block
+                                            : (uint64_t{layer} * 4 + t + 1) * 0x1'0000'0000ULL);
+      }
     }
   }
   void set_base(unsigned layer, unsigned tensor, uint64_t addr) {
@@ -155,14 +168,14 @@ class Bench {
     sim->base_we_i = 0;
   }
 
-  /// An owner of `length` tokens in blocks at random places.
-  void set_owner(unsigned owner, unsigned length) {
+  /// An owner of `length` tokens in blocks at random places among `among` from `first_block` on.
+  void set_owner(unsigned owner, unsigned length, unsigned first_block = 1, unsigned among = 50000) {
     const uint64_t table = 0x1000'0000ULL + uint64_t{owner} * 0x10'0000;
     const unsigned blocks = (length + (1U << layout.page_log2) - 1) >> layout.page_log2;
     auto& words = tables_[owner];
     words.clear();
     for (unsigned b = 0; b < blocks; ++b) {
-      words.push_back(static_cast<uint32_t>(1 + rng.below(50000)));
+      words.push_back(static_cast<uint32_t>(first_block + rng.below(among)));
       memory.write32(table + 4ULL * b, words.back());
     }
     sim->own_we_i = 1;
@@ -292,7 +305,9 @@ class Bench {
       descriptors.pop_front();
       ++flying;
     }
+    if (dut.progress_valid_o != 0) watermark[dut.progress_slot_o] = dut.progress_watermark_o;
     if (dut.end_valid_o != 0) {
+      if (dut.end_status_o == 0) watermark[dut.end_slot_o] = ~0U;
       ends.push_back({dut.end_slot_o, dut.end_status_o, dut.end_bytes_o, dut.end_cycles_o, dut.end_stall_ar_o,
                       dut.end_stall_r_o});
       --flying;
@@ -328,7 +343,6 @@ class Bench {
   tb::Sim<VMovement> sim;
   AxiMemory memory;
   Layout layout;
-  uint64_t tier_base = 0;
   std::deque<Request> requests;
   std::deque<Descriptor> descriptors;
   bool hold_requests = false;
@@ -338,6 +352,7 @@ class Bench {
   std::vector<uint64_t> first_ar;   // cycle in which each address was first shown
   std::vector<uint64_t> accepted;   // cycle in which each descriptor was taken
   std::vector<End> ends;
+  std::map<unsigned, unsigned> watermark;  // of each slot: layers below it are readable
   uint64_t table_beats = 0, bulk_beats = 0, dropped_beats = 0, stray_beats = 0, bursts = 0;
   uint64_t rows_checked = 0, errors_seen = 0, flying = 0;
   bool errors_allowed = false;  // error-flagged rows are counted, not complained of

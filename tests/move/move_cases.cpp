@@ -201,7 +201,97 @@ Figure slow_consumer(bool quick) {
   return f;
 }
 
+// Blocks of each tier: windows of the address space.
+constexpr unsigned kTierBlocks = 10000;
+
+AxiMemory::Config tiered(const std::vector<Tier>& tiers, const Layout& layout) {
+  AxiMemory::Config config;
+  config.tiers.clear();
+  for (size_t i = 0; i < tiers.size(); ++i) {
+    const uint64_t bytes = kTierBlocks * layout.stride[0].block;
+    config.tiers.push_back({.first = i == 0 ? 0 : Bench::kTokens + i * bytes,
+                            .end = Bench::kTokens + (i + 1) * bytes,
+                            .latency = tiers[i].latency,
+                            .bandwidth = tiers[i].bandwidth});
+  }
+  config.out_of_order = true;  // one tier does not wait for another
+  return config;
+}
+
 }  // namespace
+
+std::vector<Lead> lead_times(const std::vector<Tier>& tiers) {
+  constexpr unsigned kDecodeLayers = 8;
+  const Layout layout = in_one_block(4, kDecodeLayers, kHeads, 8);
+  std::vector<Lead> out;
+  for (size_t t = 0; t < tiers.size(); ++t) {
+    uint64_t whole = 0;
+    for (int step = -1; step <= 4; ++step) {  // -1: long enough before
+      Bench b(tiered(tiers, layout));
+      b.set_layout(layout);
+      b.set_owner(0, 256, 0, kTierBlocks);
+      b.set_owner(1, 64, static_cast<unsigned>(t) * kTierBlocks, kTierBlocks);
+      b.set_profile(0, {.layers = kDecodeLayers, .heads = 3, .slots = 4});
+      b.set_floor(2);
+      b.send({.planes = 1, .count = 256});
+      b.drain();
+      b.push({.slot = 1, .owner = 1, .position = 21, .tier = static_cast<unsigned>(t)});
+      const uint64_t issued = b.sim.cycle();
+      const uint64_t lead = step < 0 ? 0 : tiers[t].latency * static_cast<uint64_t>(step) / 2;
+      if (step < 0) {
+        b.drain();
+        whole = b.sim.cycle() - issued;
+      }
+      while (b.sim.cycle() < issued + lead) b.tick();
+      const uint64_t start = b.sim.cycle();
+      for (unsigned layer = 0; layer < kDecodeLayers; ++layer) {
+        while (b.watermark[1] <= layer) b.tick();
+        b.send({.layer = layer, .count = 256});
+        while (b.reading()) b.tick();
+      }
+      const uint64_t cycles = b.sim.cycle() - start;
+      if (step < 0) {
+        out.push_back({tiers[t].name, 0, cycles, whole, {}});  // what the others are compared with; replaced below
+        continue;
+      }
+      const uint64_t least = out[out.size() - 1 - static_cast<size_t>(step)].exposed;
+      out.push_back({tiers[t].name, lead, cycles > least ? cycles - least : 0, whole, b.wrong});
+    }
+    out.erase(out.end() - 6);
+  }
+  return out;
+}
+
+Figure slow_beside_fast(const Tier& fast, const Tier& slow) {
+  Figure f = figure("promotions from " + fast.name + " beside ones from " + slow.name + ", longer by", fast.latency, 0.02);
+  f.unit = "part of the cycles";
+  f.at_most = true;
+  const Layout layout = in_one_block(4, 8, kHeads, 8);
+  std::array<double, 2> cycles{};
+  for (unsigned with = 0; with < 2; ++with) {
+    Bench b(tiered({fast, slow}, layout));
+    b.set_layout(layout);
+    b.set_owner(0, 1024, 0, kTierBlocks);
+    b.set_owner(1, 1024, kTierBlocks, kTierBlocks);
+    b.set_profile(0, {.layers = 8, .heads = 0xff, .slots = 64});
+    if (with != 0) {
+      for (unsigned i = 0; i < 2; ++i) b.push({.slot = 60 + i, .owner = 1, .position = 100 + i, .tier = 1});
+      for (int i = 0; i < 200; ++i) b.tick();
+    }
+    b.ends.clear();
+    const uint64_t start = b.sim.cycle();
+    for (unsigned i = 0; i < 8; ++i) b.push({.slot = i, .position = 37 + 61 * i});
+    while (b.ends.size() < 8) b.tick();
+    cycles[with] = static_cast<double>(b.sim.cycle() - start);
+    for (const End& e : b.ends) {
+      if (e.slot >= 60) f.wrong.emplace_back("the slow tier was not slow");
+    }
+    b.drain();
+    finish(f, b);
+  }
+  f.value = cycles[1] / cycles[0] - 1.0;
+  return f;
+}
 
 std::vector<Figure> movement_figures(bool quick) {
   std::vector<Figure> out;
@@ -229,6 +319,7 @@ std::vector<Figure> movement_figures(bool quick) {
   out.push_back(slowed(2, 1.0 / 16 + 0.01, quick));
   out.push_back(slowed(0, 0.01, quick));
   out.push_back(slow_consumer(quick));
+  out.push_back(slow_beside_fast({"hbm", 150, 1.0}, {"cxl_fabric", 500, 0.01194}));
   out.push_back(
       bulk("bulk, pages of 16, rows of 256 B apart", 150, 0.98, nhd(4, 4, kHeads, 8), false, quick, 50));
   out.push_back(promotion("promotion, rows of 256 B, heads apart", 150, 0.98, hnd(4, 80, kHeads, 8), quick, 50));

@@ -26,6 +26,28 @@ struct Figure {
   [[nodiscard]] bool reached() const { return at_most ? value <= wanted : value >= wanted; }
 };
 
+/// A tier of the backing memory (sw/tiers.json).
+struct Tier {
+  std::string name;
+  uint32_t latency = 0;    // cycles
+  double bandwidth = 1.0;  // beats a cycle
+};
+
+/// Cycles that a decode waits for a promotion from this tier which was issued `lead` cycles before it began.
+struct Lead {
+  std::string tier;
+  uint64_t lead = 0;
+  uint64_t exposed = 0;  // cycles of decode above those with everything there before
+  uint64_t whole = 0;    // cycles from the descriptor to its end, nothing else going on
+  std::vector<std::string> wrong;
+};
+
+/// Lead times from 0 to twice the latency, for every tier; the context that decode reads lies in the first.
+std::vector<Lead> lead_times(const std::vector<Tier>& tiers);
+
+/// Promotions from the fast tier beside ones from the slow one, and alone: their ratio of cycles.
+Figure slow_beside_fast(const Tier& fast, const Tier& slow);
+
 /// Every case; `quick`: fewer beats, for the tests.
 std::vector<Figure> movement_figures(bool quick);
 

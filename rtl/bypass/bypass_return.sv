@@ -106,7 +106,7 @@ module bypass_return
     by = overtaken_i[row.job];
     reads = !row.is_end && row.status == StOk;
     // Older rows than by.seq had their address out when the retire came. The difference is that of modulo counters.
-    overtaken = reads && overtakes(by, row.position) && !seq_before(seq_q, by.seq);
+    overtaken = reads && overtakes(by, row.position, row.share) && !seq_before(seq_q, by.seq);
     bad = !row.is_end && (!reads || overtaken || failed_q || beat.error);
     last = row.is_end || sent_q == row.beats - row_beats_t'(1);
     out_valid = row_valid && (!reads || beat_valid);

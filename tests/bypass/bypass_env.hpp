@@ -254,7 +254,7 @@ class Env {
     const uint64_t token = position & ((1U << layout.page_log2) - 1);
     const auto base = bases.find({layer, p.tensor});
     return ((base == bases.end() ? 0 : base->second) + block * s.block + static_cast<uint64_t>(head) * s.head +
-            token * s.token + p.offset) &
+            (token >> p.share) * s.token + p.offset) &
            ((uint64_t{1} << 48) - 1);
   }
   Beat beat_at(uint64_t addr, bool poison = false) const {
@@ -348,7 +348,7 @@ class Env {
     return t;
   }
   bool usable(unsigned plane) const {
-    return layout.plane[plane].valid && layout.plane[plane].beats != 0 && layout.plane[plane].share == 0;
+    return layout.plane[plane].valid && layout.plane[plane].beats != 0;
   }
 
   /// What a request must bring, from the state at its acceptance.
@@ -402,6 +402,7 @@ class Env {
       p.keep_failed = r.keep;
     }
     if (!empty) {
+      std::set<std::tuple<unsigned, uint64_t, bool>> groups;  // plane, tokens that share a row, path
       for (const uint64_t t : tokens) {
         for (unsigned q = 0; q < 8; ++q) {
           if (((r.planes >> q) & 1) == 0) continue;
@@ -422,6 +423,12 @@ class Env {
                 row.cause = BadRange;
               }
             }
+          }
+          // A row that tokens share comes once on each path, under the lowest of those that the path serves.
+          if (usable(q) && layout.plane[q].share != 0) {
+            const uint64_t page = uint64_t{1} << layout.page_log2;
+            const uint64_t group = t / page << 8 | t % page >> layout.plane[q].share;
+            if (!groups.insert({q, group, row.sink}).second) continue;
           }
           p.rows[{q, row.position}] = row;
           for (unsigned b = 0; track_reads && !row.sink && b < row.beats; ++b) {

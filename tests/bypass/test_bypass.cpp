@@ -65,12 +65,13 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
     const unsigned layer_count = 4;
     env.plain_layout(planes, page_log2, rng.coin(), layer_count, rng.coin());
     unsigned unusable = 0;
-    if (errors && rng.coin()) {  // a plane with shared rows
-      Layout l = env.layout;
+    Layout l = env.layout;
+    if (errors && rng.percent(30)) {  // a plane that is not there
       unusable = 1U << planes[0].first;
-      l.plane[planes[0].first].share = 2;
-      env.set_layout(l);
+      l.plane[planes[0].first].valid = false;
     }
+    if (rng.coin()) l.plane[planes.back().first].share = static_cast<unsigned>(rng.range(1, page_log2));  // shared rows
+    env.set_layout(l);
     // Profiles, their slots side by side.
     unsigned slot = 0, base = 0;
     for (unsigned i = 0; i < std::min(env.profile_count, 2U); ++i) {

@@ -88,6 +88,7 @@ struct Row {
   bool either = false;        // both are right (a retire is under way)
   unsigned cause = Ok;        // error-flagged, and why
   bool may_retire = false;    // may come error-flagged
+  bool must_retire = false;   // has to: its address was not out
   bool must_deliver = false;  // its address was out before the retire
   bool done = false;
 };
@@ -475,7 +476,11 @@ class Env {
     const auto overtake = [&](Pending& p) {
       for (auto& [key, row] : p.rows) {
         const unsigned eff = effective(p.request.owner, row.position);
-        if (row.done || row.cause != Ok || !in_range(eff, row.position)) continue;
+        // One of the tokens that share the row is enough (a page has one effective owner).
+        const unsigned others = (1U << std::min(layout.plane[row.plane].share, layout.page_log2)) - 1;
+        bool touched = false;
+        for (unsigned t = row.position & ~others; t <= (row.position | others); ++t) touched |= in_range(eff, t);
+        if (row.done || row.cause != Ok || !touched) continue;
         row.either = true;
         row.may_retire = true;
         // Read before: all its beats.
@@ -486,6 +491,7 @@ class Env {
           if (replaced(eff, row.position >> layout.page_log2)) poison.insert(a);
         }
         row.must_deliver = out && !row.sink;
+        row.must_retire = !out && residents.empty();  // nothing comes from SRAM
       }
     };
     poison_from = sim.cycle() + 1;
@@ -758,6 +764,7 @@ class Env {
     ++beats_seen[stream];
     bool wrong = row.cause != Ok;
     const bool retired = error && row.may_retire && stream == 1 && !row.must_deliver;
+    if (row.must_retire) REQUIRE(error);
     if (!retired) {
       if (row.cause == Ok && stream == 1) failed[stream] |= fails(a);
       wrong |= failed[stream];

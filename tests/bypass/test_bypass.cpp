@@ -396,6 +396,30 @@ TEST_CASE("a retire flags the rows that were not yet read, and only those", "[by
   }
 }
 
+TEST_CASE("a retire of one of the tokens that share a row flags the row", "[bypass]") {
+  uint64_t retired = 0;
+  for (unsigned when = 0; when < 60; ++when) {
+    Small env(kvsink::tb::seed_from_env() + when);
+    KVSINK_INFO_SEED(env.rng);
+    INFO("retire " << when << " times 12 cycles after the first request");
+    simple(env, when % 2 == 0, 4 + when % 3);
+    Layout l = env.layout;
+    l.plane[1].share = 1 + when % l.page_log2;
+    env.set_layout(l);
+    env.track_reads = true;
+    env.latency = 30;
+    for (unsigned i = 0; i < 3; ++i) env.send(whole(i, i % 2));
+    const uint64_t from = env.sim.cycle();
+    while (env.sim.cycle() < from + 1 + when * 12) env.tick();
+    const auto first = static_cast<unsigned>(env.rng.below(100));
+    env.retire(0, first, first + static_cast<unsigned>(env.rng.below(20)));
+    env.send(whole(4, 0));
+    env.drain();
+    retired += env.retired_seen;
+  }
+  CHECK(retired > 100);
+}
+
 TEST_CASE("one error event a request, and none holds up a stream", "[bypass]") {
   Small env(1);
   simple(env);

@@ -408,6 +408,7 @@ TEST_CASE("a retire of one of the tokens that share a row flags the row", "[bypa
     env.set_layout(l);
     env.track_reads = true;
     env.latency = 30;
+    env.ar_stall = Stall(env.rng.fork("ar"), 70, 12);
     for (unsigned i = 0; i < 3; ++i) env.send(whole(i, i % 2));
     const uint64_t from = env.sim.cycle();
     while (env.sim.cycle() < from + 1 + when * 12) env.tick();

@@ -2,7 +2,8 @@
 // Sink engine: reads the resident rows of each request from the slot SRAM and streams them.
 //
 // Contract: serves the jobs in order, from its list: pages ascending; inside a page by plane, then token ascending; a
-// row that tokens share once, under the lowest of them. Then the end marker with the number of rows. Room for a beat is kept before its read, so SRAM answers are never held back.
+// row that tokens share once, under the lowest of them. Then the end marker with the number of rows. Room for a beat is
+// kept before its read, so SRAM answers are never held back.
 // Throughput: one beat a cycle where the tokens of a list row have 2 beats or more in all; a page costs 2 cycles a plane
 // more when there is nothing to hide them behind.
 //
@@ -216,8 +217,8 @@ module bypass_sink
       .onehot_o(token_onehot_unused)
   );
   assign token_group = tokens_t'(sharers(IndexW'(token), work_q.share));
-  assign token_last = work_q.is_end || (work_q.tokens & ~token_group) == '0;
-  assign work_ready = !work_valid_q || (token_last && t1_ready);
+  assign token_last  = work_q.is_end || (work_q.tokens & ~token_group) == '0;
+  assign work_ready  = !work_valid_q || (token_last && t1_ready);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) work_valid_q <= 1'b0;

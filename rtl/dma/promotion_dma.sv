@@ -65,14 +65,14 @@ module promotion_dma
     input  slot_t   abort_slot_i,
     input  retire_t retire_i,
 
-    output logic                rd_valid_o,
-    input  logic                rd_ready_i,
-    output rd_req_t             rd_o,
-    output logic    [ChanW-1:0] rd_chan_o,
-    input  logic                mem_valid_i,
-    input  rd_rsp_t             mem_i,
-    input  logic    [ChanW-1:0] mem_chan_i,
-    input  logic [Channels-1:0] mem_lost_i,
+    output logic                   rd_valid_o,
+    input  logic                   rd_ready_i,
+    output rd_req_t                rd_o,
+    output logic    [   ChanW-1:0] rd_chan_o,
+    input  logic                   mem_valid_i,
+    input  rd_rsp_t                mem_i,
+    input  logic    [   ChanW-1:0] mem_chan_i,
+    input  logic    [Channels-1:0] mem_lost_i,
 
     output logic        wr_valid_o,
     output sram_write_t wr_o,
@@ -90,11 +90,10 @@ module promotion_dma
   localparam int unsigned SlotBeatsW = $clog2(SramBeats) + 1;
   localparam int unsigned PageBeatsW = 12 - BeatShift;
   localparam int unsigned BurstMax = 256;
-  localparam int unsigned BoundW = (PageBeatsW > 8) ? 8 : PageBeatsW;  // a burst ends where these address bits wrap, or before
+  localparam int unsigned BoundW = (PageBeatsW > 8) ? 8 : PageBeatsW;  // bursts end where these bits wrap
   localparam int unsigned PieceMax = KvHeads * Planes * RowBeatsMax;
   localparam int unsigned PieceW = $clog2(PieceMax + 1);
   localparam int unsigned UnitW = $clog2(Planes * RowBeatsMax + 1);
-  localparam int unsigned RunW = $clog2(KvHeads + 1);
   localparam int unsigned ReadsW = $clog2(2 * Reads + 1);
   localparam int unsigned BeatsW = $clog2(Beats + Places * PieceMax + 1);
   localparam int unsigned StallW = 24;
@@ -127,8 +126,8 @@ module promotion_dma
   end
 
   // ------------------------------------------------------------------------------- what lies behind what, from the layout
-  logic [Planes-1:0] same_next_q;  // plane p + 1 lies behind plane p, in every row
-  logic [Planes-1:0] heads_join_q;  // the row of the next head lies behind this one, by plane
+  logic [  Planes-1:0] same_next_q;  // plane p + 1 lies behind plane p, in every row
+  logic [  Planes-1:0] heads_join_q;  // the row of the next head lies behind this one, by plane
   logic [Profiles-1:0] fused_q;  // the planes of a head lie behind each other, by profile
   logic [Profiles-1:0] fused_join_q;  // and so do the heads
   always_ff @(posedge clk_i) begin
@@ -144,9 +143,8 @@ module promotion_dma
       end
     end
     for (int unsigned f = 0; f < Profiles; f++) begin
-      fused_join_q[f] <= layout_i.stride[layout_i.plane[first_plane(
-          profiles_i[f].plane_mask
-      )].stride_set].head == 32'(profiles_i[f].head_beats) << BeatShift;
+      fused_join_q[f] <= layout_i.stride[layout_i.plane[first_plane(profiles_i[f].plane_mask)].stride_set].head ==
+          32'(profiles_i[f].head_beats) << BeatShift;
     end
   end
   always_comb begin
@@ -168,7 +166,7 @@ module promotion_dma
   // ---------------------------------------------------------------------------------------------------------- places
   place_e [Places-1:0] state_q, state_d;
   logic [Places-1:0] fail_q, fail_d;  // nothing more is read or written for it
-  status_e   [Places-1:0]       status_q, status_d;
+  status_e [Places-1:0] status_q, status_d;
   dma_desc_t [Places-1:0]       desc_q;
   chan_t     [Places-1:0]       chan_q;
   logic      [Places-1:0][31:0] start_q;  // time of acceptance
@@ -232,12 +230,15 @@ module promotion_dma
 
   // ------------------------------------------------------------------------------------------- choice of the next, a channel
   logic [Channels-1:0] pick_none, start;
+  profile_cfg_t [Channels-1:0] start_profile;
   place_t [Channels-1:0] pick_place;
   for (genvar c = 0; c < Channels; c++) begin : gen_pick
     logic [Places-1:0] waits, pick, pick_onehot_unused;
     always_comb begin
       cycle_t key_i, key_j;
-      for (int unsigned i = 0; i < Places; i++) waits[i] = state_q[i] == PlWait && !fail_q[i] && chan_q[i] == chan_t'(c);
+      for (int unsigned i = 0; i < Places; i++) begin
+        waits[i] = state_q[i] == PlWait && !fail_q[i] && chan_q[i] == chan_t'(c);
+      end
       for (int unsigned i = 0; i < Places; i++) begin
         key_i   = (desc_q[i].deadline == '0) ? '1 : desc_q[i].deadline;
         pick[i] = waits[i];
@@ -270,8 +271,9 @@ module promotion_dma
   logic [Channels-1:0] it_valid_q, send_ok;
   walk_t [Channels-1:0] it_q;
 
-  function automatic walk_t fresh(input place_t place, input profile_cfg_t p);
-    return '{place: place, layer: p.layer_first, layers: p.layer_count, planes: p.plane_mask, heads: p.head_mask};
+  function automatic walk_t fresh(input place_t place, input layer_t first, input layers_t layers,
+                                  input plane_mask_t planes, input head_mask_t heads);
+    return '{place: place, layer: first, layers: layers, planes: planes, heads: heads};
   endfunction
 
   // Whose turn: a descriptor taken by an idle channel goes at once, otherwise channels take turns.
@@ -318,7 +320,9 @@ module promotion_dma
       send_ok[take_chan] && send_ready;
   assign send_chan = direct ? take_chan : (later_none ? turn_any : turn_next);
   assign send = direct || !turn_none;
-  assign src = direct ? fresh(take_place, take_profile) : it_q[send_chan];
+  assign src = direct ? fresh(
+      take_place, take_profile.layer_first, take_profile.layer_count, take_profile.plane_mask, take_profile.head_mask
+  ) : it_q[send_chan];
 
   // The next piece of src.
   profile_cfg_t src_profile;
@@ -359,7 +363,7 @@ module promotion_dma
       .onehot_o(beyond_onehot_unused)
   );
   assign run_heads = src_join ? src.heads & ~beyond[KvHeads-1:0] : head_onehot;
-  assign piece_beats = src_join ? piece_t'(piece_unit) * piece_t'(RunW'(run_end) - RunW'(piece_head)) :
+  assign piece_beats = src_join ? piece_t'(piece_unit) * (piece_t'(run_end) - piece_t'(piece_head)) :
       piece_t'(piece_unit);
   assign heads_after = src.heads & ~run_heads;
   assign planes_after = src_fused ? '0 : src.planes & (src.planes - plane_mask_t'(1));
@@ -377,7 +381,10 @@ module promotion_dma
   end
 
   always_comb begin
-    for (int unsigned c = 0; c < Channels; c++) start[c] = !it_valid_q[c] && !pick_none[c];
+    for (int unsigned c = 0; c < Channels; c++) begin
+      start[c] = !it_valid_q[c] && !pick_none[c];
+      start_profile[c] = profiles_i[desc_q[pick_place[c]].profile];
+    end
   end
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -393,8 +400,17 @@ module promotion_dma
   end
   always_ff @(posedge clk_i) begin
     for (int unsigned c = 0; c < Channels; c++) begin
-      if (start[c]) it_q[c] <= fresh(pick_place[c], profiles_i[desc_q[pick_place[c]].profile]);
-      else if (send && send_ready && send_chan == chan_t'(c)) it_q[c] <= src_next;
+      if (start[c]) begin
+        it_q[c] <= fresh(
+            pick_place[c],
+            start_profile[c].layer_first,
+            start_profile[c].layer_count,
+            start_profile[c].plane_mask,
+            start_profile[c].head_mask
+        );
+      end else if (send && send_ready && send_chan == chan_t'(c)) begin
+        it_q[c] <= src_next;
+      end
     end
   end
 
@@ -411,7 +427,6 @@ module promotion_dma
   addr_t row_addr;
   row_t it_row, row;
   word_t src_word;
-  pos_t src_position;
   word_t it_block;
   page_token_t it_token;
   assign it_row = '{
@@ -423,9 +438,10 @@ module promotion_dma
           none: src_fail
       };
   assign src_word = direct ? desc_i.word : desc_q[src.place].word;
-  assign src_position = direct ? desc_i.position : desc_q[src.place].position;
   assign it_block = src_word & ~(word_t'('1) << layout_i.block_bits);
-  assign it_token = page_token_t'(src_position) & ~(page_token_t'('1) << layout_i.page_log2);
+  page_token_t src_token;
+  assign src_token = direct ? page_token_t'(desc_i.position) : page_token_t'(desc_q[src.place].position);
+  assign it_token  = src_token & ~(page_token_t'('1) << layout_i.page_log2);
 
   // The most bursts that so many beats can become: one more than the boundaries in their length, and one.
   function automatic reads_t need(input logic [31:0] beats);
@@ -436,8 +452,8 @@ module promotion_dma
   endfunction
 
   // No piece of a profile has more beats than its layer.
-  function automatic reads_t most(input profile_cfg_t p);
-    return need(32'(p.layer_beats));
+  function automatic reads_t most(input logic [$clog2(SramBeats):0] layer_beats);
+    return need(32'(layer_beats));
   endfunction
 
   kv_addr #(
@@ -499,7 +515,7 @@ module promotion_dma
   end
   always_ff @(posedge clk_i) begin
     if (rd_taken) begin
-      rest_addr_q <= burst_addr + (AddrW - BeatShift)'(burst_beats);
+      rest_addr_q  <= burst_addr + (AddrW - BeatShift)'(burst_beats);
       rest_beats_q <= piece_left - burst_beats;
     end
   end
@@ -507,7 +523,9 @@ module promotion_dma
   // ------------------------------------------------------------------------- limits: what is reserved, what is in flight
   reads_t [Channels-1:0] kept_reads_q, out_reads_q;
   beats_t [Channels-1:0] kept_beats_q, out_beats_q;
+  profile_cfg_t [Channels-1:0] it_profile;
   for (genvar c = 0; c < Channels; c++) begin : gen_limit
+    assign it_profile[c] = profiles_i[desc_q[it_q[c].place].profile];
     logic enter, leave, issue, back;
     assign enter = send && send_ready && send_chan == chan_t'(c);
     assign leave = row_done && row.chan == chan_t'(c);
@@ -528,7 +546,7 @@ module promotion_dma
     end
     // The parts of a piece that are out count twice until the piece has left, which is a cycle for most.
     assign send_ok[c] = 32'(kept_reads_q[c]) + 32'(out_reads_q[c]) + 32'(most(
-        it_valid_q[c] ? profiles_i[desc_q[it_q[c].place].profile] : take_profile
+        it_valid_q[c] ? it_profile[c].layer_beats : take_profile.layer_beats
     )) <= Reads && 32'(kept_beats_q[c]) + 32'(out_beats_q[c]) < Beats;
   end
 
@@ -570,13 +588,13 @@ module promotion_dma
   typedef struct packed {
     sram_addr_t  dest;
     sram_addr_t  layer_base;
-    slot_beats_t head_off;  // of the present head in its layer
-    unit_t       beat;      // in the part of the present head
-    plane_mask_t planes;    // left, the present one included
-    layers_t     layers;    // complete
+    slot_beats_t head_off;    // of the present head in its layer
+    unit_t       beat;        // in the part of the present head
+    plane_mask_t planes;      // left, the present one included
+    layers_t     layers;      // complete
   } back_t;
   back_t [Channels-1:0] back_q;
-  logic [Channels-1:0] at_start_q;
+  logic  [Channels-1:0] at_start_q;
 
   logic beat, write, layer_end, last_layer, unit_end, head_last;
   place_t beat_place;
@@ -670,8 +688,8 @@ module promotion_dma
         .onehot_o(pend_onehot)
     );
   end else begin : gen_pend_one
-    assign pend_none = !pend_ok[0];
-    assign pend_chan = '0;
+    assign pend_none   = !pend_ok[0];
+    assign pend_chan   = '0;
     assign pend_onehot = pend_ok;
   end
   assign say = !pend_none && (!progress_valid_o || progress_ready_i);
@@ -830,8 +848,8 @@ module promotion_dma
     stall_ar_q <= stall_ar_d;
     stall_r_q <= stall_r_d;
     if (take) begin
-      desc_q[take_place] <= desc_i;
-      chan_q[take_place] <= take_chan;
+      desc_q[take_place]  <= desc_i;
+      chan_q[take_place]  <= take_chan;
       start_q[take_place] <= now_i[31:0];
       for (int unsigned j = 0; j < Places; j++) older_q[j][take_place] <= 1'b1;
       older_q[take_place] <= '0;
@@ -851,7 +869,7 @@ module promotion_dma
   end
 
   logic unused;
-  assign unused = ^{take_profile, src_profile, beat_profile, row_addr[BeatShift-1:0], head_none_unused,
-                    beyond_none_unused, beyond_onehot_unused};
+  assign unused = ^{take_profile, start_profile, it_profile, src_profile, beat_profile, row_addr[BeatShift-1:0],
+                    head_none_unused, beyond_none_unused, beyond_onehot_unused};
 
 endmodule

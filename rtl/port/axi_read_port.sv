@@ -44,47 +44,47 @@ module axi_read_port
     parameter int unsigned TableRun = 16,
     localparam int unsigned PromoW = (PromoChannels > 1) ? $clog2(PromoChannels) : 1
 ) (
-    input  logic                         clk_i,
-    input  logic                         rst_ni,
-    input  ctl_cfg_t                     cfg_i,
-    input  logic                         table_req_valid_i,
-    output logic                         table_req_ready_o,
-    input  rd_req_t                      table_req_i,
-    output logic                         table_rsp_valid_o,
-    output rd_rsp_t                      table_rsp_o,
-    input  logic                         bulk_req_valid_i,
-    output logic                         bulk_req_ready_o,
-    input  rd_req_t                      bulk_req_i,
-    output logic                         bulk_rsp_valid_o,
-    output rd_rsp_t                      bulk_rsp_o,
-    input  logic                         bulk_ahead_i,       // the consumer of bulk rows has enough for a while
-    input  logic                         promo_req_valid_i,
-    output logic                         promo_req_ready_o,
-    input  rd_req_t                      promo_req_i,
-    input  logic    [        PromoW-1:0] promo_chan_i,
-    output logic                         promo_rsp_valid_o,
-    output rd_rsp_t                      promo_rsp_o,
-    output logic    [        PromoW-1:0] promo_rsp_chan_o,
-    output logic    [ PromoChannels-1:0] promo_lost_o,
-    input  logic                         fence_i,
-    output logic                         fence_busy_o,
-    output port_count_t                  count_o,
+    input  logic                            clk_i,
+    input  logic                            rst_ni,
+    input  ctl_cfg_t                        cfg_i,
+    input  logic                            table_req_valid_i,
+    output logic                            table_req_ready_o,
+    input  rd_req_t                         table_req_i,
+    output logic                            table_rsp_valid_o,
+    output rd_rsp_t                         table_rsp_o,
+    input  logic                            bulk_req_valid_i,
+    output logic                            bulk_req_ready_o,
+    input  rd_req_t                         bulk_req_i,
+    output logic                            bulk_rsp_valid_o,
+    output rd_rsp_t                         bulk_rsp_o,
+    input  logic                            bulk_ahead_i,       // the consumer of bulk rows has enough for a while
+    input  logic                            promo_req_valid_i,
+    output logic                            promo_req_ready_o,
+    input  rd_req_t                         promo_req_i,
+    input  logic        [       PromoW-1:0] promo_chan_i,
+    output logic                            promo_rsp_valid_o,
+    output rd_rsp_t                         promo_rsp_o,
+    output logic        [       PromoW-1:0] promo_rsp_chan_o,
+    output logic        [PromoChannels-1:0] promo_lost_o,
+    input  logic                            fence_i,
+    output logic                            fence_busy_o,
+    output port_count_t                     count_o,
     // AXI4 read channels
-    output axi_id_t                      m_axi_arid_o,
-    output addr_t                        m_axi_araddr_o,
-    output axi_len_t                     m_axi_arlen_o,
-    output logic    [               2:0] m_axi_arsize_o,
-    output logic    [               1:0] m_axi_arburst_o,
-    output logic    [               3:0] m_axi_arcache_o,
-    output logic    [               2:0] m_axi_arprot_o,
-    output logic                         m_axi_arvalid_o,
-    input  logic                         m_axi_arready_i,
-    input  axi_id_t                      m_axi_rid_i,
-    input  beat_t                        m_axi_rdata_i,
-    input  logic    [               1:0] m_axi_rresp_i,
-    input  logic                         m_axi_rlast_i,
-    input  logic                         m_axi_rvalid_i,
-    output logic                         m_axi_rready_o
+    output axi_id_t                         m_axi_arid_o,
+    output addr_t                           m_axi_araddr_o,
+    output axi_len_t                        m_axi_arlen_o,
+    output logic        [              2:0] m_axi_arsize_o,
+    output logic        [              1:0] m_axi_arburst_o,
+    output logic        [              3:0] m_axi_arcache_o,
+    output logic        [              2:0] m_axi_arprot_o,
+    output logic                            m_axi_arvalid_o,
+    input  logic                            m_axi_arready_i,
+    input  axi_id_t                         m_axi_rid_i,
+    input  beat_t                           m_axi_rdata_i,
+    input  logic        [              1:0] m_axi_rresp_i,
+    input  logic                            m_axi_rlast_i,
+    input  logic                            m_axi_rvalid_i,
+    output logic                            m_axi_rready_o
 );
 
   localparam int unsigned Clients = 3;
@@ -112,8 +112,12 @@ module axi_read_port
   localparam credit_t CreditMost = credit_t'(4 << ShareW);  // 4 beats, for the cycles between two short bursts
 
   if (TableReads < 4 || BulkReads < 4 || PromoReads < 4 || LongestReads > 4096) begin : gen_bad_reads
-    $error("axi_read_port: TableReads %0d, BulkReads %0d, PromoReads %0d: not all in 4..4096", TableReads, BulkReads,
-           PromoReads);
+    $error(
+        "axi_read_port: TableReads %0d, BulkReads %0d, PromoReads %0d: not all in 4..4096",
+        TableReads,
+        BulkReads,
+        PromoReads
+    );
   end
   if (TableRun < 1) begin : gen_bad_run
     $error("axi_read_port: TableRun %0d is below 1", TableRun);
@@ -144,7 +148,7 @@ module axi_read_port
   // ------------------------------------------------------------------------------------------------------ who is next
   logic [Clients-1:0] req_valid, asks, able, grant;
   rd_req_t [Clients-1:0] req;
-  chan_t [Clients-1:0] chan;
+  chan_t   [Clients-1:0] chan;
   logic ar_ready, taken, refused;
   logic [RunW-1:0] run_q;
   credit_t credit_q, credit_d;
@@ -263,7 +267,7 @@ module axi_read_port
   // ----------------------------------------------------------------------------------------------------------------- R
   // A beat is judged in the cycle after it came, when the length of its read is known.
   axi_id_t r_id_q;
-  beat_t r_data_q;
+  beat_t   r_data_q;
   logic r_last_q, r_error_q, r_spare, stray;
   chan_t r_chan;
   assign m_axi_rready_o = 1'b1;

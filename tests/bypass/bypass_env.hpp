@@ -348,9 +348,7 @@ class Env {
     }
     return t;
   }
-  bool usable(unsigned plane) const {
-    return layout.plane[plane].valid && layout.plane[plane].beats != 0;
-  }
+  bool usable(unsigned plane) const { return layout.plane[plane].valid && layout.plane[plane].beats != 0; }
 
   /// What a request must bring, from the state at its acceptance.
   void expect(const Request& r) {

@@ -208,8 +208,8 @@ class Bench {
       unsigned plane_beat = 0;
       for (unsigned r = 0; r < q; r++) plane_beat += ((p.planes >> r) & 1) != 0 ? layout_.plane[r].row_beats : 0;
       for (unsigned b = 0; b < c.row_beats; b++) {
-        out.push_back({addr + uint64_t{b} * kBeatBytes, d.sram_base + l * layer_beats + rank * head_beats + plane_beat + b,
-                       p.layer_first + l, pass});
+        out.push_back({addr + uint64_t{b} * kBeatBytes,
+                       d.sram_base + l * layer_beats + rank * head_beats + plane_beat + b, p.layer_first + l, pass});
       }
     };
     for (unsigned l = 0; l < p.layer_count; l++) {
@@ -339,8 +339,8 @@ class Bench {
     lose_ = 0;
     if (taken_chan) {
       Live* owner = by_order(presented_order_);
-      reads_[*taken_chan].push_back(
-          {model_->rd_addr_o, static_cast<unsigned>(model_->rd_len_o), 0, cycle_ + (*taken_chan == 0 ? latency : slow)});
+      reads_[*taken_chan].push_back({model_->rd_addr_o, static_cast<unsigned>(model_->rd_len_o), 0,
+                                     cycle_ + (*taken_chan == 0 ? latency : slow)});
       for (unsigned i = 0; i <= model_->rd_len_o; i++) in_flight_[*taken_chan].push_back(presented_order_);
       REQUIRE(owner != nullptr);
       owner->requested += model_->rd_len_o + 1;
@@ -361,9 +361,7 @@ class Bench {
     for (int i = 0; i < 20; i++) step();  // nothing may come after the last end
   }
 
-  bool busy() const {
-    return !to_send_.empty() || !live_.empty() || !reads_[0].empty() || !reads_[1].empty();
-  }
+  bool busy() const { return !to_send_.empty() || !live_.empty() || !reads_[0].empty() || !reads_[1].empty(); }
   /// In the next cycle the reads of these channels that are in flight are given up.
   void lose_next(unsigned channels) { lose_ = channels; }
   bool in_flight(unsigned channel) const { return !reads_[channel].empty(); }
@@ -374,7 +372,7 @@ class Bench {
 
   Stalls stalls;
   unsigned latency = 20;
-  unsigned slow = 20;  // latency of the second channel
+  unsigned slow = 20;         // latency of the second channel
   std::set<uint64_t> errors;  // beat addresses that answer SLVERR
   std::vector<End> ends;
   std::vector<std::pair<unsigned, unsigned>> progress;  // slot, watermark

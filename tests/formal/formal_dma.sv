@@ -9,21 +9,21 @@ module formal_dma
 #(
     parameter int unsigned Witness = 0
 ) (
-    input logic            clk_i,
-    input logic            rst_ni,
-    input logic            want_i,
-    input slot_t           slot_i,
-    input logic      [2:0] tier_i,
-    input logic            abort_i,
-    input slot_t           abort_slot_i,
-    input retire_t         retire_i,
-    input logic            rd_ready_i,
-    input logic            mem_valid_i,
-    input logic            mem_chan_i,
-    input logic            mem_error_i,
-    input logic      [1:0] lost_i,
-    input logic            progress_ready_i,
-    input logic            end_ready_i
+    input logic          clk_i,
+    input logic          rst_ni,
+    input logic          want_i,
+    input slot_t         slot_i,
+    input logic    [2:0] tier_i,
+    input logic          abort_i,
+    input slot_t         abort_slot_i,
+    input retire_t       retire_i,
+    input logic          rd_ready_i,
+    input logic          mem_valid_i,
+    input logic          mem_chan_i,
+    input logic          mem_error_i,
+    input logic    [1:0] lost_i,
+    input logic          progress_ready_i,
+    input logic          end_ready_i
 );
 
   localparam int unsigned MostReads = 4;
@@ -125,7 +125,7 @@ module formal_dma
   assign taken = rd_valid && rd_ready_i;
   assign mem_last = len_q[mem_chan_i][0] == '0;
   always_comb begin
-    len_d = len_q;
+    len_d   = len_q;
     reads_d = reads_q;
     for (int unsigned c = 0; c < 2; c++) begin
       if (mem_valid_i && mem_chan_i == 1'(c)) begin

@@ -123,8 +123,9 @@ module formal_port
 
   // Beats that each channel is still to be given; cycles since it was last given one; cycles that a request has waited.
   logic [3:0] taken, beat, gone;
-  assign taken = {valid_q[2] && ready[2] && chan_q, valid_q[2] && ready[2] && !chan_q, valid_q[1] && ready[1],
-                  valid_q[0] && ready[0]};
+  assign taken = {
+    valid_q[2] && ready[2] && chan_q, valid_q[2] && ready[2] && !chan_q, valid_q[1] && ready[1], valid_q[0] && ready[0]
+  };
   assign beat = {rsp_valid[2] && rsp_chan, rsp_valid[2] && !rsp_chan, rsp_valid[1:0]};
   assign gone = {lost, 2'b00};
   logic [7:0] due_q[4], due[4];
@@ -140,7 +141,7 @@ module formal_port
       end
     end else begin
       for (int unsigned k = 0; k < 4; k++) begin
-        due_q[k] <= due[k] + (taken[k] ? 8'(req_q[(k > 2) ? 2 : k].len) + 8'd1 : '0);
+        due_q[k] <= due[k] + (taken[k] ? 8'(req_q[(k>2)?2 : k].len) + 8'd1 : '0);
         if (due_q[k] == '0 || beat[k] || gone[k]) quiet_q[k] <= '0;
         else quiet_q[k] <= quiet_q[k] + 6'd1;
       end

@@ -30,12 +30,12 @@ module kv_addr
 );
   addr_t any_addr;  // undriven: the proof takes any value, in every cycle
   logic [3:1] valid_q;
-  U user_q[3:1];
+  U user_q[1:3];
   addr_t addr_q;
   assign ready_o = !valid_q[3] || ready_i;
   assign valid_o = valid_q[3];
-  assign user_o = user_q[3];
-  assign addr_o = addr_q;
+  assign user_o  = user_q[3];
+  assign addr_o  = addr_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) valid_q <= '0;
     else if (ready_o) valid_q <= {valid_q[2:1], valid_i};
@@ -49,5 +49,6 @@ module kv_addr
     end
   end
   logic unused;
-  assign unused = ^{layout_i, base_we_i, base_waddr_i, base_wdata_i, layer_i, head_i, plane_i, block_i, token_i, any_addr};
+  assign unused = ^{layout_i, base_we_i, base_waddr_i, base_wdata_i, layer_i, head_i, plane_i, block_i, token_i,
+                    any_addr};
 endmodule

@@ -45,8 +45,9 @@ ordered_json to_json(const std::vector<Figure>& figures) {
 }
 
 int usage() {
-  std::fputs("bench_movement: usage: bench_movement [--tiers FILE] [--json FILE] [--expect FILE] [--write FILE] [--quick]\n",
-             stderr);
+  std::fputs(
+      "bench_movement: usage: bench_movement [--tiers FILE] [--json FILE] [--expect FILE] [--write FILE] [--quick]\n",
+      stderr);
   return 2;
 }
 
@@ -113,8 +114,10 @@ int main(int argc, char** argv) {
   }
   ordered_json out = to_json(figures);
   if (!tiers.empty()) {
-    fmt::print("\nA token of 8 layers and 2 heads (8 KiB), promoted some time before a decode of 256 tokens a layer from {}:\n",
-               tiers.front().name);
+    fmt::print(
+        "\nA token of 8 layers and 2 heads (8 KiB), promoted some time before a decode of 256 tokens a layer from "
+        "{}:\n",
+        tiers.front().name);
     fmt::print("{:<14} {:>12} {:>14} {:>22}\n", "home tier", "lead", "decode waits", "descriptor to end");
     for (const auto& lead : kvsink::move::lead_times(tiers)) {
       fmt::print("{:<14} {:>12} {:>14} {:>22}\n", lead.tier, lead.lead, lead.exposed, lead.whole);
@@ -145,10 +148,12 @@ int main(int argc, char** argv) {
     }
     for (size_t i = 0; i < std::min(cases.size(), figures.size()); ++i) {
       const double was = cases[i].value("value", NAN);
-      const bool same = cases[i].value("name", "") == figures[i].name && cases[i].value("memory", "") == figures[i].memory;
+      const bool same =
+          cases[i].value("name", "") == figures[i].name && cases[i].value("memory", "") == figures[i].memory;
       const double slack = figures[i].unit == "cycles" ? 0.0 : kTolerance;
       if (!same || !(std::fabs(was - figures[i].value) <= slack)) {
-        fmt::print("differs from {}: {}: {:.4f}, expected {:.4f}\n", expect_file, figures[i].name, figures[i].value, was);
+        fmt::print("differs from {}: {}: {:.4f}, expected {:.4f}\n", expect_file, figures[i].name, figures[i].value,
+                   was);
         good = false;
       }
     }

@@ -153,8 +153,9 @@ class Bench {
     }
     for (unsigned layer = 0; layer < l.layers; ++layer) {
       for (unsigned t = 0; t < 4; ++t) {
-        set_base(layer, t, l.one_block != 0 ? kTokens + (uint64_t{layer} * 2 + t) * l.one_block
-                                            : (uint64_t{layer} * 4 + t + 1) * 0x1'0000'0000ULL);
+        set_base(layer, t,
+                 l.one_block != 0 ? kTokens + (uint64_t{layer} * 2 + t) * l.one_block
+                                  : (uint64_t{layer} * 4 + t + 1) * 0x1'0000'0000ULL);
       }
     }
   }
@@ -308,8 +309,8 @@ class Bench {
     if (dut.progress_valid_o != 0) watermark[dut.progress_slot_o] = dut.progress_watermark_o;
     if (dut.end_valid_o != 0) {
       if (dut.end_status_o == 0) watermark[dut.end_slot_o] = ~0U;
-      ends.push_back({dut.end_slot_o, dut.end_status_o, dut.end_bytes_o, dut.end_cycles_o, dut.end_stall_ar_o,
-                      dut.end_stall_r_o});
+      ends.push_back(
+          {dut.end_slot_o, dut.end_status_o, dut.end_bytes_o, dut.end_cycles_o, dut.end_stall_ar_o, dut.end_stall_r_o});
       --flying;
     }
     if (dut.sink_valid_o != 0 && dut.sink_ready_i != 0) {

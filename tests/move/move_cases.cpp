@@ -52,7 +52,8 @@ Figure bulk(const std::string& name, uint32_t latency, double wanted, const Layo
     b.send({.owner = 0, .layer = 0, .head = 0, .planes = 1, .count = length});
     b.drain();
     b.clear_counts();
-    for (unsigned i = 0; i < (quick ? 3U : 12U); ++i) b.send({.layer = i % layout.layers, .head = i % kHeads, .count = length});
+    for (unsigned i = 0; i < (quick ? 3U : 12U); ++i)
+      b.send({.layer = i % layout.layers, .head = i % kHeads, .count = length});
   } else {
     for (unsigned o = 0; o < owners; ++o) b.send({.owner = o, .head = o % kHeads, .count = length});
   }
@@ -263,7 +264,8 @@ std::vector<Lead> lead_times(const std::vector<Tier>& tiers) {
 }
 
 Figure slow_beside_fast(const Tier& fast, const Tier& slow) {
-  Figure f = figure("promotions from " + fast.name + " beside ones from " + slow.name + ", longer by", fast.latency, 0.02);
+  Figure f =
+      figure("promotions from " + fast.name + " beside ones from " + slow.name + ", longer by", fast.latency, 0.02);
   f.unit = "part of the cycles";
   f.at_most = true;
   const Layout layout = in_one_block(4, 8, kHeads, 8);
@@ -300,17 +302,15 @@ std::vector<Figure> movement_figures(bool quick) {
   }
   out.push_back(bulk("bulk, pages of 16, rows of 256 B in a run", 250, 0.98, hnd(4, 4, kHeads, 8), false, quick));
   for (const uint32_t latency : {100U, 150U, 250U}) {
-    out.push_back(bulk("bulk, rows of 64 B one by one, translations held", latency, 0.98, nhd(4, 4, kHeads, 2), false,
-                       quick));
+    out.push_back(
+        bulk("bulk, rows of 64 B one by one, translations held", latency, 0.98, nhd(4, 4, kHeads, 2), false, quick));
   }
   for (const uint32_t latency : {100U, 150U, 250U}) {
     out.push_back(bulk("bulk, rows of 64 B one by one, cold", latency, 0.92, nhd(4, 1, kHeads, 2), true, quick));
   }
   for (const uint32_t latency : {150U, 250U}) {
-    out.push_back(
-        promotion("promotion, rows of 256 B, heads apart", latency, 0.98, hnd(4, 80, kHeads, 8), quick));
-    out.push_back(
-        promotion("promotion, rows of 256 B, heads together", latency, 0.98, nhd(4, 80, kHeads, 8), quick));
+    out.push_back(promotion("promotion, rows of 256 B, heads apart", latency, 0.98, hnd(4, 80, kHeads, 8), quick));
+    out.push_back(promotion("promotion, rows of 256 B, heads together", latency, 0.98, nhd(4, 80, kHeads, 8), quick));
   }
   out.push_back(promotion("promotion, rows of 64 B, heads apart", 100, 0.95, hnd(4, 80, kHeads, 2), quick));
   out.push_back(promotion("promotion, rows of 64 B, heads together", 100, 0.95, nhd(4, 80, kHeads, 2), quick));
@@ -320,8 +320,7 @@ std::vector<Figure> movement_figures(bool quick) {
   out.push_back(slowed(0, 0.01, quick));
   out.push_back(slow_consumer(quick));
   out.push_back(slow_beside_fast({"hbm", 150, 1.0}, {"cxl_fabric", 500, 0.01194}));
-  out.push_back(
-      bulk("bulk, pages of 16, rows of 256 B apart", 150, 0.98, nhd(4, 4, kHeads, 8), false, quick, 50));
+  out.push_back(bulk("bulk, pages of 16, rows of 256 B apart", 150, 0.98, nhd(4, 4, kHeads, 8), false, quick, 50));
   out.push_back(promotion("promotion, rows of 256 B, heads apart", 150, 0.98, hnd(4, 80, kHeads, 8), quick, 50));
   return out;
 }

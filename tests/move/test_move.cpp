@@ -52,10 +52,11 @@ TEST_CASE("Every figure of the movement bench is reached, with every row right",
   }
 }
 
-TEST_CASE("A fault in a promotion ends that descriptor with a status, and what is installed is right", "[move][fault]") {
+TEST_CASE("A fault in a promotion ends that descriptor with a status, and what is installed is right",
+          "[move][fault]") {
   unsigned by_status[256] = {};
-  for (const auto kind : {FaultKind::kSlvErr, FaultKind::kDecErr, FaultKind::kSilent, FaultKind::kLate, FaultKind::kNoLast,
-                          FaultKind::kEarlyLast}) {
+  for (const auto kind : {FaultKind::kSlvErr, FaultKind::kDecErr, FaultKind::kSilent, FaultKind::kLate,
+                          FaultKind::kNoLast, FaultKind::kEarlyLast}) {
     for (unsigned phase = 0; phase < 8; ++phase) {
       CAPTURE(static_cast<int>(kind), phase);
       AxiMemory::Config config;
@@ -107,9 +108,10 @@ TEST_CASE("A fault in a promotion ends that descriptor with a status, and what i
   CHECK(by_status[kTimeout] >= 16);
 }
 
-TEST_CASE("A fault in a bulk read flags rows of that request path only, and later requests are right", "[move][fault]") {
-  for (const auto kind : {FaultKind::kSlvErr, FaultKind::kDecErr, FaultKind::kSilent, FaultKind::kLate, FaultKind::kNoLast,
-                          FaultKind::kEarlyLast}) {
+TEST_CASE("A fault in a bulk read flags rows of that request path only, and later requests are right",
+          "[move][fault]") {
+  for (const auto kind : {FaultKind::kSlvErr, FaultKind::kDecErr, FaultKind::kSilent, FaultKind::kLate,
+                          FaultKind::kNoLast, FaultKind::kEarlyLast}) {
     for (unsigned phase = 0; phase < 8; ++phase) {
       CAPTURE(static_cast<int>(kind), phase);
       AxiMemory::Config config;

@@ -212,11 +212,8 @@ TEST_CASE("A fault of one read costs its channel the reads in flight, and nobody
         if (kind == FaultKind::kEarlyLast && beats == 1) continue;  // that is no fault
         CAPTURE(static_cast<int>(kind), victim, phase);
         Bench b(kvsink::tb::seed_from_env() * 100 + phase);
-        b.memory.add_fault({.first = kMarked,
-                            .end = kMarked + 4096,
-                            .kind = kind,
-                            .count = 1,
-                            .cycles = kTimeout + 50 + 40 * phase});
+        b.memory.add_fault(
+            {.first = kMarked, .end = kMarked + 4096, .kind = kind, .count = 1, .cycles = kTimeout + 50 + 40 * phase});
         b.run(200 + 7 * phase, 0xf);
         b.channel[victim].next.push_back({kMarked, beats, 0});
         b.run(phase % 3 == 0 ? 0 : 3 * kTimeout, 0xf);  // alone, or with others behind it
@@ -244,13 +241,13 @@ TEST_CASE("A fault of one read costs its channel the reads in flight, and nobody
   }
 }
 
-TEST_CASE("A channel that lost both of its IDs answers with errors at once, until what it lost has come", "[port][fault]") {
+TEST_CASE("A channel that lost both of its IDs answers with errors at once, until what it lost has come",
+          "[port][fault]") {
   for (const auto kind : {FaultKind::kLate, FaultKind::kSilent, FaultKind::kNoLast}) {
     for (int victim = 0; victim < kChannels; ++victim) {
       CAPTURE(static_cast<int>(kind), victim);
       Bench b;
-      b.memory.add_fault(
-          {.first = kMarked, .end = kMarked + 8192, .kind = kind, .count = 2, .cycles = 6 * kTimeout});
+      b.memory.add_fault({.first = kMarked, .end = kMarked + 8192, .kind = kind, .count = 2, .cycles = 6 * kTimeout});
       for (int i = 0; i < 2; ++i) {
         b.channel[victim].next.push_back({kMarked + uint64_t(i) * 4096, 1, 0});
         for (int n = 0; n < 3; ++n) b.channel[victim].next.push_back(b.read_at(50 + n, victim == 0 ? 1 : 9));

@@ -40,6 +40,7 @@ struct Plane {
   unsigned set = 0;
   uint64_t offset = 0;
   unsigned beats = 1;
+  unsigned share = 0;  // log2 of the tokens that share a row
 };
 struct Layout {
   unsigned page_log2 = 4;
@@ -55,7 +56,7 @@ Layout inline nhd(unsigned page_log2, unsigned layers, unsigned heads, unsigned 
   Layout l{page_log2, layers, heads, {}, {}, 0};
   const uint64_t row = uint64_t{row_beats} * kBeatBytes;
   l.stride[0] = {row * heads << page_log2, row, row * heads};
-  for (unsigned p = 0; p < 2; ++p) l.plane[p] = {true, p, 0, 0, row_beats};
+  for (unsigned p = 0; p < 2; ++p) l.plane[p] = {true, p, 0, 0, row_beats, 0};
   return l;
 }
 /// All layers and both tensors of a page in one block; tokens outside heads.
@@ -148,7 +149,7 @@ class Bench {
     }
     for (unsigned p = 0; p < 8; ++p) {
       const Plane& q = l.plane[p];
-      config(32 + p, q.offset | uint64_t{q.beats} << 32 | uint64_t{q.tensor} << 48 | uint64_t{q.set} << 50 |
+      config(32 + p, q.offset | uint64_t{q.beats} << 32 | uint64_t{q.tensor} << 48 | uint64_t{q.set} << 50 | uint64_t{q.share} << 52 |
                          uint64_t{q.valid} << 55);
     }
     for (unsigned layer = 0; layer < l.layers; ++layer) {
@@ -225,7 +226,7 @@ class Bench {
     const Plane& p = layout.plane[plane];
     const Stride& s = layout.stride[p.set];
     return bases_.at({layer, p.tensor}) + word(owner, position) * s.block + head * s.head +
-           (position % (1U << layout.page_log2)) * s.token + p.offset;
+           (position % (1U << layout.page_log2) >> p.share) * s.token + p.offset;
   }
 
   // ----------------------------------------------------------------------------------------------- promotion, by hand
@@ -421,7 +422,11 @@ class Bench {
           if ((r.planes >> q & 1) == 0) continue;
           for (const unsigned t : tokens) {
             const bool sink = !r.bulk_only && resident_.contains({r.owner, t});
-            if (sink == (stream == 0)) {
+            if (sink != (stream == 0)) continue;
+            // Tokens that share a row: under the first of them that comes.
+            const unsigned group = t >> layout.plane[q].share;
+            if (p.rows[stream].empty() || p.rows[stream].back().plane != q || layout.plane[q].share == 0 ||
+                p.rows[stream].back().position >> layout.plane[q].share != group) {
               p.rows[stream].push_back({q, t, address(r.owner, r.layer, r.head, q, t)});
             }
           }

@@ -63,6 +63,31 @@ Figure bulk(const std::string& name, uint32_t latency, double wanted, const Layo
   return f;
 }
 
+/// One row of 64 bytes a page, shared by its 16 tokens (a plane of scales), each page at a random place.
+Figure row_a_page(uint32_t latency, bool cold, bool quick) {
+  Figure f = figure(std::string("bulk, one row of 64 B a page, ") + (cold ? "cold" : "translations held"), latency,
+                    cold ? 0.92 : 0.98);
+  Bench b(memory_of(latency));
+  Layout layout = nhd(4, 4, kHeads, 2);
+  layout.plane[0].share = 4;
+  b.set_layout(layout);
+  const unsigned length = 16384;
+  const unsigned owners = cold ? (quick ? 2 : 6) : 1;
+  for (unsigned o = 0; o < owners; ++o) b.set_owner(o, length);
+  if (!cold) {
+    b.send({.planes = 1, .count = length});
+    b.drain();
+    b.clear_counts();
+  }
+  for (unsigned i = 0; i < (cold ? owners : (quick ? 3U : 8U)); ++i) {
+    b.send({.owner = i % owners, .layer = i % 4, .head = i % kHeads, .planes = 1, .count = length});
+  }
+  b.drain();
+  f.value = steady(b.useful);
+  finish(f, b);
+  return f;
+}
+
 /// Scattered tokens, all layers and heads, one descriptor a token.
 Figure promotion(const std::string& name, uint32_t latency, double wanted, const Layout& layout, bool quick,
                  unsigned ar_stall = 0) {
@@ -307,6 +332,10 @@ std::vector<Figure> movement_figures(bool quick) {
   }
   for (const uint32_t latency : {100U, 150U, 250U}) {
     out.push_back(bulk("bulk, rows of 64 B one by one, cold", latency, 0.92, nhd(4, 1, kHeads, 2), true, quick));
+  }
+  for (const uint32_t latency : {100U, 150U, 250U}) {
+    out.push_back(row_a_page(latency, false, quick));
+    out.push_back(row_a_page(latency, true, quick));
   }
   for (const uint32_t latency : {150U, 250U}) {
     out.push_back(promotion("promotion, rows of 256 B, heads apart", latency, 0.98, hnd(4, 80, kHeads, 8), quick));

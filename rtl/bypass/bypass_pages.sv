@@ -110,8 +110,8 @@ module bypass_pages
   logic last_page, page_empty, page_done;
   logic walk_sent_q, page_sent_q, out_done;  // what of Out is done
   assign page_empty = tokens_q == '0;
-  assign out_done = state_q == Out && (walk_sent_q || !walked || walk_req_ready_i) && (page_sent_q || page_ready_i);
-  assign page_done = out_done || (state_q == Clear && list_done && page_empty);
+  assign out_done   = state_q == Out && (walk_sent_q || !walked || walk_req_ready_i) && (page_sent_q || page_ready_i);
+  assign page_done  = out_done || (state_q == Clear && list_done && page_empty);
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       walk_sent_q <= 1'b0;
@@ -121,7 +121,7 @@ module bypass_pages
       page_sent_q <= state_q == Out && !out_done && (page_sent_q || page_ready_i);
     end
   end
-  assign last_page  = page_q <= (job.lo & page_mask);
+  assign last_page = page_q <= (job.lo & page_mask);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

@@ -149,8 +149,8 @@ class Bench {
     }
     for (unsigned p = 0; p < 8; ++p) {
       const Plane& q = l.plane[p];
-      config(32 + p, q.offset | uint64_t{q.beats} << 32 | uint64_t{q.tensor} << 48 | uint64_t{q.set} << 50 | uint64_t{q.share} << 52 |
-                         uint64_t{q.valid} << 55);
+      config(32 + p, q.offset | uint64_t{q.beats} << 32 | uint64_t{q.tensor} << 48 | uint64_t{q.set} << 50 |
+                         uint64_t{q.share} << 52 | uint64_t{q.valid} << 55);
     }
     for (unsigned layer = 0; layer < l.layers; ++layer) {
       for (unsigned t = 0; t < 4; ++t) {

@@ -71,16 +71,16 @@ Figure row_a_page(uint32_t latency, bool cold, bool quick) {
   Layout layout = nhd(4, 4, kHeads, 2);
   layout.plane[0].share = 4;
   b.set_layout(layout);
-  const unsigned length = 16384;
-  const unsigned owners = cold ? (quick ? 2 : 6) : 1;
-  for (unsigned o = 0; o < owners; ++o) b.set_owner(o, length);
+  // Cold: one long walk, so that its middle is the steady state.
+  const unsigned length = cold ? (quick ? 65536 : 131072) : 16384;
+  b.set_owner(0, length);
   if (!cold) {
     b.send({.planes = 1, .count = length});
     b.drain();
     b.clear_counts();
   }
-  for (unsigned i = 0; i < (cold ? owners : (quick ? 3U : 8U)); ++i) {
-    b.send({.owner = i % owners, .layer = i % 4, .head = i % kHeads, .planes = 1, .count = length});
+  for (unsigned i = 0; i < (cold ? 1U : (quick ? 3U : 8U)); ++i) {
+    b.send({.layer = i % 4, .head = i % kHeads, .planes = 1, .count = length});
   }
   b.drain();
   f.value = steady(b.useful);

@@ -28,7 +28,7 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -124,6 +124,18 @@ bench-score: configure ## what each way of feeding the scorer costs and loses, o
 	  > $(BUILD)/report/score.txt; status=$$?; [ $$status -ne 2 ] || exit 2; cat $(BUILD)/report/score.txt; \
 	  $(PY) scripts/score_report.py --data $(BUILD)/report/score.json --out $(BUILD)/report/score.html && \
 	  echo 'Report: $(BUILD)/report/score.html' && exit $$status
+
+bench-movement: configure ## figures of the memory movement: a table, build/movement.json, compared with docs/figures/movement.json
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_movement
+	@$(BUILD)/bin/bench_movement --tiers sw/tiers.json --json $(BUILD)/movement.json --expect docs/figures/movement.json
+
+formal: env-all ## proofs of the ports, bursts and descriptors (tests/formal), each with witnesses that it is not empty
+	@$(PY) scripts/formal/formal.py
+
+bench-movement-expect: configure ## write the figures as the expected ones
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_movement
+	@mkdir -p docs/figures
+	@$(BUILD)/bin/bench_movement --tiers sw/tiers.json --write docs/figures/movement.json
 
 clean: ## remove what was built (the Python environment stays)
 	@rm -rf build

@@ -6,8 +6,8 @@
 //   prefix owner is read then, once. A request that needs a list and finds none waits, and those behind it with it.
 //   Errors found here make the whole request come back error-flagged: StBadOwner, StBadRange (a position at or beyond
 //   the length; a layer that the model does not have; a follower that is no subset), StStale (nothing to follow).
-//   Requests with an error, without rows, with bulk_only or that name an unusable plane (not valid, no beats, or rows
-//   shared by tokens) get no list: no lookup, everything on the bulk stream. `keep` of such a request is refused, as is
+//   Requests with an error, without rows, with bulk_only or that name an unusable plane (not valid, or no beats) get no
+//   list: no lookup, everything on the bulk stream. `keep` of such a request is refused, as is
 //   one that comes when half of the lists are kept.
 //   A list is kept while it has `keep`, and lives until no job uses it. A follower binds to the list that was kept for
 //   request follow_id, or last taken over by it; its own `keep` decides whether the list stays kept. keep_end_* ends
@@ -159,10 +159,7 @@ module bypass_jobs
     else if (job_d.hi >= wpos_t'(ctx_q.length) || layers_t'(req_q.layer) >= layout_i.layers) job_d.status = StBadRange;
     usable = 1'b1;
     for (int unsigned p = 0; p < Planes; p++) begin
-      if (req_q.planes[p] && (!layout_i.plane[p].valid || layout_i.plane[p].row_beats == '0 ||
-                              layout_i.plane[p].share_log2 != '0)) begin
-        usable = 1'b0;
-      end
+      if (req_q.planes[p] && (!layout_i.plane[p].valid || layout_i.plane[p].row_beats == '0)) usable = 1'b0;
     end
   end
 

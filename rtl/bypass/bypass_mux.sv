@@ -18,7 +18,7 @@
 //   beat count of their plane (1 where the plane is unusable) and data 0, or what was read before a failing beat.
 //   Retire: rows of the range whose address was not taken by the memory port when retire_i came are error-flagged; rows
 //   from SRAM are delivered (a slot is not reused while a list of before is open).
-//   Rows shared by tokens (share_log2 > 0) are not supported yet: such a plane is unusable.
+//   Rows that tokens share (share_log2 > 0) come once on each path that serves one of them, under its lowest position.
 //   mem_i is never held back: the beats of a read have their place before it is offered.
 // Latency: about 20 cycles from request to first read with translations held and nothing resident.
 
@@ -90,6 +90,7 @@ module bypass_mux
     output rd_req_t rd_o,
     input  logic    mem_valid_i,
     input  rd_rsp_t mem_i,
+    output logic    ahead_o,     // half of the return buffer waits for the consumer: it is the limit, not the bus
 
     output list_info_t [Readers-1:0] list_info_o,
     output logic       [       31:0] list_serial_o,
@@ -307,6 +308,7 @@ module bypass_mux
       .mem_valid_i,
       .mem_i,
       .credit_o    (credit),
+      .ahead_o,
       .bulk_valid_o,
       .bulk_ready_i,
       .bulk_o,

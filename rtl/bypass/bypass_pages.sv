@@ -4,7 +4,7 @@
 // Contract: serves the jobs in order. For each page with tokens to read: asks for its translation, then hands over the
 // page; last, the end of the job. Pages whose tokens all hit are skipped; a job with an error asks for no translation.
 // Runs ahead of the rows by the depth of the queue behind it, so that translations are there when they are needed.
-// Throughput: a page takes 3 cycles, and one for each list row in it.
+// Throughput: a page takes 2 cycles; with list rows in it, one more and two for each of them.
 
 `include "kvsink_assert.svh"
 
@@ -48,8 +48,7 @@ module bypass_pages
     Idle,
     Start,  // tokens of the page that are asked for
     Clear,  // without those in the list
-    Walk,
-    Push,
+    Out,    // translation asked for, page handed over
     Close
   } state_e;
   state_e       state_q;
@@ -109,9 +108,20 @@ module bypass_pages
   assign row_granule = 3'((row_first & ~page_mask) >> 4);
 
   logic last_page, page_empty, page_done;
+  logic walk_sent_q, page_sent_q, out_done;  // what of Out is done
   assign page_empty = tokens_q == '0;
-  assign page_done  = state_q == Clear ? (list_done && page_empty) : (state_q == Push && page_ready_i);
-  assign last_page  = page_q <= (job.lo & page_mask);
+  assign out_done   = state_q == Out && (walk_sent_q || !walked || walk_req_ready_i) && (page_sent_q || page_ready_i);
+  assign page_done  = out_done || (state_q == Clear && list_done && page_empty);
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      walk_sent_q <= 1'b0;
+      page_sent_q <= 1'b0;
+    end else begin
+      walk_sent_q <= state_q == Out && !out_done && (walk_sent_q || (walked && walk_req_ready_i));
+      page_sent_q <= state_q == Out && !out_done && (page_sent_q || page_ready_i);
+    end
+  end
+  assign last_page = page_q <= (job.lo & page_mask);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -120,15 +130,14 @@ module bypass_pages
     end else begin
       unique case (state_q)
         Idle: if (job_q != ready_i) state_q <= job.empty ? Close : Start;
-        Start: state_q <= Clear;
+        Start: state_q <= (list_done && asked != '0) ? Out : Clear;
         Clear: begin
           if (list_done) begin
-            if (!page_empty) state_q <= walked ? Walk : Push;
+            if (!page_empty) state_q <= Out;
             else state_q <= last_page ? Close : Start;
           end
         end
-        Walk: if (walk_req_ready_i) state_q <= Push;
-        Push: if (page_ready_i) state_q <= last_page ? Close : Start;
+        Out: if (out_done) state_q <= last_page ? Close : Start;
         Close: begin
           if (page_ready_i) begin
             state_q <= Idle;
@@ -156,10 +165,10 @@ module bypass_pages
   end
 
   // The lowest position asked for in the page: sure to be below the length when the job was checked.
-  assign walk_req_valid_o = state_q == Walk;
+  assign walk_req_valid_o = state_q == Out && walked && !walk_sent_q;
   assign walk_req_o = '{owner: job.owner, position: pos_t'(page_q < job.lo ? job.lo : page_q)};
 
-  assign page_valid_o = state_q == Push || state_q == Close;
+  assign page_valid_o = (state_q == Out && !page_sent_q) || state_q == Close;
   assign page_o = '{is_end: state_q == Close, job: job_idx, first: page_q, tokens: tokens_q, walked: walked};
 
   `KVS_STREAM(walk_req, walk_req_valid_o, walk_req_ready_i, walk_req_o)

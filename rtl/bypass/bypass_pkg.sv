@@ -78,6 +78,14 @@ package bypass_pkg;
     logic         walked;  // a translation was asked for
   } page_t;
 
+  // Tokens that share a row with token `index`, of the tokens of a page.
+  localparam int unsigned IndexW = $clog2(PageTokens);
+  function automatic page_tokens_t sharers(input logic [IndexW-1:0] index, input logic [2:0] share_log2);
+    page_tokens_t tokens;
+    for (int unsigned i = 0; i < PageTokens; i++) tokens[i] = (IndexW'(i) >> share_log2) == (index >> share_log2);
+    return tokens;
+  endfunction
+
   // One row on its way through the address pipeline, and what the return side knows of it.
   typedef struct packed {
     logic       is_end;
@@ -85,6 +93,7 @@ package bypass_pkg;
     plane_t     plane;
     pos_t       position;
     row_beats_t beats;
+    logic [2:0] share;     // log2 of the tokens that share the row
     status_e    status;    // not StOk: no read, the row comes error-flagged
   } row_meta_t;
 
@@ -109,8 +118,11 @@ package bypass_pkg;
     return tokens;
   endfunction
 
-  function automatic logic overtakes(input overtaken_t o, input pos_t position);
-    return o.valid && position >= o.lo && position <= o.hi;
+  // Whether a row of this position is one of them, or one of a token that shares it.
+  function automatic logic overtakes(input overtaken_t o, input pos_t position, input logic [2:0] share_log2);
+    pos_t others;
+    others = (pos_t'(1) << share_log2) - pos_t'(1);
+    return o.valid && (position | others) >= o.lo && (position & ~others) <= o.hi;
   endfunction
 
 endpackage

@@ -29,6 +29,7 @@ module bypass_return
     input  logic    mem_valid_i,
     input  rd_rsp_t mem_i,
     output logic    credit_o,
+    output logic    ahead_o,      // the consumer has enough for a while
 
     output logic      bulk_valid_o,
     input  logic      bulk_ready_i,
@@ -47,24 +48,30 @@ module bypass_return
 
   logic beat_ready, beat_valid, beat_pop;
   stored_t beat;
-  logic [$clog2(BulkBeats+1)-1:0] beat_count_unused, meta_count_unused;
+  logic [$clog2(BulkBeats+1)-1:0] beat_count, meta_count_unused;
   kv_fifo_ram #(
       .T    (stored_t),
       .Depth(BulkBeats)
   ) u_beats (
       .clk_i,
       .rst_ni,
+      .flush_i(1'b0),
       .valid_i(mem_valid_i),
       .ready_o(beat_ready),
       .data_i ('{data: mem_i.data, error: mem_i.error}),
       .valid_o(beat_valid),
       .ready_i(beat_pop),
       .data_o (beat),
-      .count_o(beat_count_unused)
+      .count_o(beat_count)
   );
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) credit_o <= 1'b0;
-    else credit_o <= beat_pop;
+    if (!rst_ni) begin
+      credit_o <= 1'b0;
+      ahead_o  <= 1'b0;
+    end else begin
+      credit_o <= beat_pop;
+      ahead_o  <= 32'(beat_count) >= BulkBeats / 2;
+    end
   end
 
   // As many rows as beats: rows of one beat.
@@ -76,6 +83,7 @@ module bypass_return
   ) u_rows (
       .clk_i,
       .rst_ni,
+      .flush_i(1'b0),
       .valid_i(meta_valid_i),
       .ready_o(meta_ready_o),
       .data_i (meta_i),
@@ -98,7 +106,7 @@ module bypass_return
     by = overtaken_i[row.job];
     reads = !row.is_end && row.status == StOk;
     // Older rows than by.seq had their address out when the retire came. The difference is that of modulo counters.
-    overtaken = reads && overtakes(by, row.position) && !seq_before(seq_q, by.seq);
+    overtaken = reads && overtakes(by, row.position, row.share) && !seq_before(seq_q, by.seq);
     bad = !row.is_end && (!reads || overtaken || failed_q || beat.error);
     last = row.is_end || sent_q == row.beats - row_beats_t'(1);
     out_valid = row_valid && (!reads || beat_valid);

@@ -2,7 +2,7 @@
 // Second half of the bulk engine: from pages to rows and their addresses.
 //
 // Contract: takes pages in order, each with its translation when one was asked for; gives its rows by plane, then token
-// ascending, with address; the end of a job as an item of its own. A row that cannot be read (error of the job, unusable
+// ascending, with address (one that tokens share under the lowest of those asked for); the end of a job as an item of its own. A row that cannot be read (error of the job, unusable
 // plane, page not translated, overtaken by a retire) carries its status instead.
 // Throughput: a row a cycle, one cycle more a page. Latency: 2 cycles and that of kv_addr.
 
@@ -57,9 +57,9 @@ module bypass_rows
   assign walk_rsp_ready_o = take && page_i.walked && !page_i.is_end;
   assign step = busy_q && addr_ready;
 
-  localparam int unsigned IndexW = $clog2(PageTokens);
   logic [IndexW-1:0] index;
-  page_tokens_t onehot;
+  page_tokens_t onehot_unused, group;  // the tokens that the row serves
+  logic [2:0] share;
   logic none_unused;
   kv_first #(
       .Width(PageTokens)
@@ -67,8 +67,9 @@ module bypass_rows
       .bits_i  (tokens_q),
       .none_o  (none_unused),
       .index_o (index),
-      .onehot_o(onehot)
+      .onehot_o(onehot_unused)
   );
+  assign group = sharers(index, share);
 
   plane_t plane_next, plane_lowest;
   always_comb begin
@@ -82,7 +83,7 @@ module bypass_rows
         last_plane = 1'b0;
       end
     end
-    last_token = (tokens_q & ~onehot) == '0;
+    last_token = (tokens_q & ~group) == '0;
     if (page_q.is_end) begin
       last_plane = 1'b1;
       last_token = 1'b1;
@@ -106,7 +107,7 @@ module bypass_rows
       status_q <= page_i.walked ? walk_rsp_i.status : next_job.status;
       block_q  <= walk_rsp_i.word & block_mask;
     end else if (step) begin
-      tokens_q <= last_token ? page_q.tokens : tokens_q & ~onehot;
+      tokens_q <= last_token ? page_q.tokens : tokens_q & ~group;
       if (last_token) plane_q <= plane_next;
     end
   end
@@ -115,7 +116,10 @@ module bypass_rows
   row_meta_t row;
   plane_cfg_t plane;
   wpos_t position;
+  logic usable;
   assign plane = layout_i.plane[plane_q];
+  assign usable = plane.valid && plane.row_beats != '0;
+  assign share = usable ? plane.share_log2 : 3'd0;
   assign position = page_q.first + wpos_t'(index);
   always_comb begin
     row = '{
@@ -124,13 +128,14 @@ module bypass_rows
         plane: plane_q,
         position: pos_t'(position),
         beats: plane.row_beats,
+        share: share,
         status: status_q
     };
-    if (!plane.valid || plane.row_beats == '0 || plane.share_log2 != '0) begin
+    if (!usable) begin
       row.beats = row_beats_t'(1);
       if (row.status == StOk) row.status = StBadRange;
     end
-    if (row.status == StOk && overtakes(overtaken_i[page_q.job], pos_t'(position))) row.status = StRetired;
+    if (row.status == StOk && overtakes(overtaken_i[page_q.job], pos_t'(position), share)) row.status = StRetired;
     if (page_q.is_end) row.status = StOk;
   end
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sink engine: reads the resident rows of each request from the slot SRAM and streams them.
 //
-// Contract: serves the jobs in order, from its list: pages ascending; inside a page by plane, then token ascending. Then
-// the end marker with the number of rows. Room for a beat is kept before its read, so SRAM answers are never held back.
+// Contract: serves the jobs in order, from its list: pages ascending; inside a page by plane, then token ascending; a
+// row that tokens share once, under the lowest of them. Then the end marker with the number of rows. Room for a beat is
+// kept before its read, so SRAM answers are never held back.
 // Throughput: one beat a cycle where the tokens of a list row have 2 beats or more in all; a page costs 2 cycles a plane
 // more when there is nothing to hide them behind.
 //
@@ -91,8 +92,16 @@ module bypass_sink
   entries_t list_rows;
   assign list_rows = list_rows_i[job_list.list];
 
+  // A row that tokens of several granules share came with the first of these that has one.
+  logic [2:0] share;
+  gran_t row_group, group_q;  // granules that share a row with this one; with that of the last row
+  logic group_valid_q, group_done;
+  assign share = layout_i.plane[plane_q].share_log2;
+  assign row_group = list_hit_i.granule >> ((share > 3'd4) ? share - 3'd4 : 3'd0);
+  assign group_done = share > 3'd4 && group_valid_q && group_q == row_group;
+
   tokens_t tokens;
-  assign tokens = covered(
+  assign tokens = group_done ? '0 : covered(
       profiles_i, job.planes, list_hit_i
   ) & tokens_of(
       job.lo, job.hi, job.by_granule, job.mask, wgran_t'(list_hit_i.granule)
@@ -102,6 +111,7 @@ module bypass_sink
     logic                         is_end;
     job_idx_t                     job;
     plane_t                       plane;
+    logic [2:0]                   share;    // log2 of the tokens of the granule that share a row
     gran_t                        granule;
     tokens_t                      tokens;
     profile_t [GranuleTokens-1:0] profile;
@@ -186,22 +196,29 @@ module bypass_sink
     first_q <= first_d;
     plane_q <= plane_d;
     if (state_q == Row && row_q == first_q) page_q <= page;
+    if (state_q == Idle || pass_ends) begin
+      group_valid_q <= 1'b0;
+    end else if (work_load) begin
+      group_valid_q <= 1'b1;
+      group_q <= row_group;
+    end
   end
 
   // -------------------------------------------------------------------------------------------------------- tokens
   logic t1_ready, token_none_unused, token_last;
-  token_t  token;
-  tokens_t token_onehot;
+  token_t token;
+  tokens_t token_onehot_unused, token_group;
   kv_first #(
       .Width(GranuleTokens)
   ) u_token (
       .bits_i  (work_q.tokens),
       .none_o  (token_none_unused),
       .index_o (token),
-      .onehot_o(token_onehot)
+      .onehot_o(token_onehot_unused)
   );
-  assign token_last = work_q.is_end || (work_q.tokens & ~token_onehot) == '0;
-  assign work_ready = !work_valid_q || (token_last && t1_ready);
+  assign token_group = tokens_t'(sharers(IndexW'(token), work_q.share));
+  assign token_last  = work_q.is_end || (work_q.tokens & ~token_group) == '0;
+  assign work_ready  = !work_valid_q || (token_last && t1_ready);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) work_valid_q <= 1'b0;
@@ -213,13 +230,14 @@ module bypass_sink
           is_end: state_q == Close,
           job: job_idx,
           plane: plane_q,
+          share: (share > 3'd4) ? 3'd4 : share,
           granule: list_hit_i.granule,
           tokens: tokens,
           profile: list_hit_i.profile,
           slots: list_slots_i
       };
     end else if (t1_ready) begin
-      work_q.tokens <= work_q.tokens & ~token_onehot;
+      work_q.tokens <= work_q.tokens & ~token_group;
     end
   end
 

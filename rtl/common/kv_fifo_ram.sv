@@ -13,6 +13,7 @@ module kv_fifo_ram #(
 ) (
     input  logic              clk_i,
     input  logic              rst_ni,
+    input  logic              flush_i,
     input  logic              valid_i,
     output logic              ready_o,
     input  T                  data_i,
@@ -55,6 +56,12 @@ module kv_fifo_ram #(
       count_q <= '0;
       stored_q <= '0;
       read_q <= 1'b0;
+    end else if (flush_i) begin
+      wr_q <= '0;
+      rd_q <= '0;
+      count_q <= '0;
+      stored_q <= '0;
+      read_q <= 1'b0;
     end else begin
       if (push) wr_q <= next(wr_q);
       if (read) rd_q <= next(rd_q);
@@ -84,7 +91,7 @@ module kv_fifo_ram #(
   ) u_out (
       .clk_i,
       .rst_ni,
-      .flush_i(1'b0),
+      .flush_i,
       .valid_i(read_q),
       .ready_o(out_ready_unused),
       .data_i (rdata),

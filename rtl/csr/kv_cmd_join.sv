@@ -141,6 +141,7 @@ module kv_cmd_join
     ) u_queue (
         .clk_i,
         .rst_ni,
+        .flush_i(1'b0),
         .valid_i(done_valid && done_source == 1'(s)),
         .ready_o(ready_unused),
         .data_i (done_in),

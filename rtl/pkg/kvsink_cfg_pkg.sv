@@ -117,6 +117,9 @@ package kvsink_cfg_pkg;
 `ifndef KVSINK_ROW_READS
   `define KVSINK_ROW_READS Named.row_reads
 `endif
+`ifndef KVSINK_BULK_BEATS
+  `define KVSINK_BULK_BEATS Named.bulk_beats
+`endif
 
   localparam int unsigned Layers = Named.layers;
   localparam int unsigned QHeads = Named.q_heads;
@@ -136,6 +139,6 @@ package kvsink_cfg_pkg;
   localparam int unsigned RowReads = `KVSINK_ROW_READS;
   localparam int unsigned LogRecords = Named.log_records;
   localparam int unsigned TopK = Named.top_k;
-  localparam int unsigned BulkBeats = Named.bulk_beats;
+  localparam int unsigned BulkBeats = `KVSINK_BULK_BEATS;
 
 endpackage

@@ -301,9 +301,11 @@ package kvsink_pkg;
   } retire_t;
 
   // ---------------------------------------------------------------------------------------------- memory read port
-  // Clients of the read port. Reads of one client and tier return in order; the AXI ID is {client, tier} folded into
-  // three bits by axi_read_port. A client owns room for every beat before it asks; R is never held back.
+  // Channels of the read port: table, bulk, and one of promotion a tier (tiers beyond the last share that one). Reads of a
+  // channel return in order; the AXI ID is {spare, channel}. A client owns room for every beat before it asks; R is never
+  // held back.
   localparam int unsigned AxiIdW = 3;
+  localparam int unsigned PromoChannels = 2;
   typedef logic [AxiIdW-1:0] axi_id_t;
   typedef logic [7:0] axi_len_t;
   typedef struct packed {

@@ -319,6 +319,7 @@ module residency_ctrl
   ) u_fill (
       .clk_i,
       .rst_ni,
+      .flush_i(1'b0),
       .valid_i(fill_push),
       .ready_o(fill_room_unused),
       .data_i (fill_in),
@@ -357,6 +358,7 @@ module residency_ctrl
   ) u_records (
       .clk_i,
       .rst_ni,
+      .flush_i(1'b0),
       .valid_i(rec_push),
       .ready_o(rec_room),
       .data_i (rec_in),
@@ -387,6 +389,7 @@ module residency_ctrl
   ) u_free (
       .clk_i,
       .rst_ni,
+      .flush_i(1'b0),
       .valid_i(free_push),
       .ready_o(free_room_unused),
       .data_i (free_again ? slot_q : written_slot_q),

@@ -320,6 +320,7 @@ module kvsink_top
   logic bulk_rd_valid, bulk_rd_ready, bulk_mem_valid;
   rd_req_t bulk_rd;
   rd_rsp_t bulk_mem;
+  logic bulk_ahead;
 
   bypass_mux u_mux (
       .clk_i,
@@ -376,6 +377,7 @@ module kvsink_top
       .rd_o             (bulk_rd),
       .mem_valid_i      (bulk_mem_valid),
       .mem_i            (bulk_mem),
+      .ahead_o          (bulk_ahead),
       .list_info_o      (list_info),
       .list_serial_o    (list_serial),
       .err_valid_o      (read_error_valid),
@@ -394,12 +396,13 @@ module kvsink_top
   logic promo_rd_valid, promo_rd_ready, promo_mem_valid;
   rd_req_t promo_rd;
   rd_rsp_t promo_mem;
+  logic [$clog2(PromoChannels)-1:0] promo_chan, promo_mem_chan;
+  logic [PromoChannels-1:0] promo_lost;
 
   promotion_dma u_dma (
       .clk_i,
       .rst_ni          (rst_n),
       .now_i           (now_q),
-      .cfg_i           (ctl),
       .layout_i        (layout),
       .profiles_i      (profiles),
       .base_we_i       (base_we),
@@ -415,8 +418,11 @@ module kvsink_top
       .rd_valid_o      (promo_rd_valid),
       .rd_ready_i      (promo_rd_ready),
       .rd_o            (promo_rd),
+      .rd_chan_o       (promo_chan),
       .mem_valid_i     (promo_mem_valid),
       .mem_i           (promo_mem),
+      .mem_chan_i      (promo_mem_chan),
+      .mem_lost_i      (promo_lost),
       .wr_valid_o      (sram_wr_valid),
       .wr_o            (sram_wr),
       .progress_valid_o(progress_valid),
@@ -444,11 +450,15 @@ module kvsink_top
       .bulk_req_i       (bulk_rd),
       .bulk_rsp_valid_o (bulk_mem_valid),
       .bulk_rsp_o       (bulk_mem),
+      .bulk_ahead_i     (bulk_ahead),
       .promo_req_valid_i(promo_rd_valid),
       .promo_req_ready_o(promo_rd_ready),
       .promo_req_i      (promo_rd),
+      .promo_chan_i     (promo_chan),
       .promo_rsp_valid_o(promo_mem_valid),
       .promo_rsp_o      (promo_mem),
+      .promo_rsp_chan_o (promo_mem_chan),
+      .promo_lost_o     (promo_lost),
       .fence_i          (fence),
       .fence_busy_o     (fence_busy),
       .count_o          (port_count),

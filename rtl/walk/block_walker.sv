@@ -34,7 +34,9 @@
 //   Clients      1 to 3
 //   Depth        requests held a client, a power of two; 8 keep one client at one answer a cycle
 //   Reads        table reads in flight, a power of two
-//   PrefetchUp, PrefetchDown  clients whose first lookup in a line fetches the next line up or down
+//   PrefetchUp    clients whose first lookup in a line fetches the next line up
+//   PrefetchDown  clients whose first lookup in a line fetches lines below, to Ahead of them; in a walk down one more a line
+//   Ahead         lines, 1 to Reads: with rows of one 64-byte row a page, Reads lines cover a latency of 250 cycles
 
 `include "kvsink_assert.svh"
 
@@ -46,7 +48,8 @@ module block_walker
     parameter int unsigned Depth = 8,
     parameter int unsigned Reads = 16,
     parameter logic [Clients-1:0] PrefetchUp = Clients'(2),
-    parameter logic [Clients-1:0] PrefetchDown = Clients'(4)
+    parameter logic [Clients-1:0] PrefetchDown = Clients'(4),
+    parameter int unsigned Ahead = Reads - 1
 ) (
     input  logic                      clk_i,
     input  logic                      rst_ni,
@@ -83,6 +86,7 @@ module block_walker
   localparam int unsigned GroupW = (OwnerW > 6) ? 6 : OwnerW;
   localparam int unsigned Groups = 2 ** GroupW;
   localparam int unsigned EpochW = 4;
+  localparam int unsigned AheadW = $clog2(Ahead + 1);
 
   if (Clients < 1 || Clients > 3) begin : gen_bad_clients
     $error("block_walker: Clients %0d is not in 1..3", Clients);
@@ -115,6 +119,7 @@ module block_walker
   typedef logic [SlotW:0] slot_ptr_t;
   typedef logic [GroupW-1:0] group_t;
   typedef logic [EpochW-1:0] epoch_t;
+  typedef logic [AheadW-1:0] lines_t;  // a count of lines, at most Ahead
 
   typedef enum logic [2:0] {
     PlFree,
@@ -364,7 +369,7 @@ module block_walker
     line_t  line;
     sel_t   sel;
     limit_t limit;
-    logic   below;      // the line below holds blocks of the table
+    lines_t below;      // lines below that hold blocks of the table, at most Ahead
     limit_t above;      // words to keep of the line above
   } s4_t;
   typedef struct packed {
@@ -372,14 +377,19 @@ module block_walker
     line_t  line;
     limit_t limit;
   } ahead_t;
-  logic s4_valid_q, ahead_valid_q, ahead_taken;
+  // The next line up; and lines below: the next one, and how many.
+  logic s4_valid_q, up_valid_q, up_taken, down_taken;
   s4_t s4_q, s4_d;
-  ahead_t ahead_q, ahead_d;
+  ahead_t up_q, down_q, ahead;
+  lines_t down_left_q;
+  blocks_t first_block, lines_below;
   logic [AddrW-1:2] word_addr;
   blocks_t fits, beyond;  // blocks of the table in this line from the word on, and behind the line
   logic s3_go;
   assign s3_go = s3_valid_q && !retires(drop, s3_q.owner);
-  assign ahead_taken = !s3_valid_q && ahead_valid_q;
+  assign up_taken = !s3_valid_q && up_valid_q;
+  assign down_taken = !s3_valid_q && !up_valid_q && down_left_q != '0;
+  assign ahead = up_taken ? up_q : down_q;
 
   always_comb begin
     word_addr = s3_q.base + (AddrW - 2)'(s3_q.block);
@@ -394,20 +404,23 @@ module block_walker
     fits = blocks_t'(LineWords) - blocks_t'(s4_d.sel);
     beyond = s3_q.left - fits;
     s4_d.limit = (s3_q.left >= fits) ? limit_t'(LineWords) : limit_t'(s4_d.sel) + limit_t'(s3_q.left);
-    s4_d.below = s3_q.block > block_t'(s4_d.sel);
+    first_block = blocks_t'(s3_q.block) - blocks_t'(s4_d.sel);  // of the line
+    lines_below = (first_block + blocks_t'(LineWords - 1)) >> SelW;
+    if (s3_q.block <= block_t'(s4_d.sel)) lines_below = '0;
+    s4_d.below = (lines_below > blocks_t'(Ahead)) ? lines_t'(Ahead) : lines_t'(lines_below);
     s4_d.above = (s3_q.left <= fits) ? '0 : (beyond >= blocks_t'(LineWords)) ? limit_t'(LineWords) : limit_t'(beyond);
-    if (ahead_taken) begin
+    if (up_taken || down_taken) begin
       s4_d.prefetch = 1'b1;
-      s4_d.owner = ahead_q.owner;
+      s4_d.owner = ahead.owner;
       s4_d.ans = AnsOk;
-      s4_d.line = ahead_q.line;
-      s4_d.limit = ahead_q.limit;
+      s4_d.line = ahead.line;
+      s4_d.limit = ahead.limit;
     end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) s4_valid_q <= 1'b0;
-    else s4_valid_q <= s3_go || (ahead_taken && !retires(drop, ahead_q.owner));
+    else s4_valid_q <= s3_go || ((up_taken || down_taken) && !retires(drop, ahead.owner));
   end
   always_ff @(posedge clk_i) s4_q <= s4_d;
 
@@ -530,19 +543,44 @@ module block_walker
   end
   assign up = s5_demand && s5_table && (of_client & PrefetchUp) != '0 && s5_q.above != '0 &&
       (miss || (hit && s5_q.sel == '0));
-  assign down = s5_demand && s5_table && (of_client & PrefetchDown) != '0 && s5_q.below &&
-      (miss || (hit && limit_t'(s5_q.sel) + limit_t'(1) == s5_q.limit));
-  assign ahead_d = '{
-          owner: s5_q.owner,
-          line: up ? s5_q.line + line_t'(1) : s5_q.line - line_t'(1),
-          limit: up ? s5_q.above : limit_t'(LineWords)
-      };
+  // A walk down: the line below the one that came last adds one line at the far end.
+  logic seen_valid_q, seen_it, follows;
+  owner_t seen_owner_q;
+  line_t  seen_line_q;
+  assign seen_it = seen_valid_q && seen_owner_q == s5_q.owner && seen_line_q == s5_q.line;
+  assign follows = seen_valid_q && seen_owner_q == s5_q.owner && seen_line_q == s5_q.line + line_t'(1);
+  assign down = s5_demand && s5_table && (of_client & PrefetchDown) != '0 && s5_q.below != '0 && !seen_it &&
+      (miss || ((hit || merge) && limit_t'(s5_q.sel) + limit_t'(1) == s5_q.limit));
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) ahead_valid_q <= 1'b0;
-    else if (up || down) ahead_valid_q <= 1'b1;
-    else if (ahead_taken || retires(drop, ahead_q.owner)) ahead_valid_q <= 1'b0;
+    if (!rst_ni) begin
+      up_valid_q   <= 1'b0;
+      down_left_q  <= '0;
+      seen_valid_q <= 1'b0;
+    end else begin
+      if (up) up_valid_q <= 1'b1;
+      else if (up_taken || retires(drop, up_q.owner)) up_valid_q <= 1'b0;
+      if (down && follows) begin
+        if (s5_q.below == lines_t'(Ahead) && (down_left_q != lines_t'(Ahead) || down_taken)) begin
+          down_left_q <= down_left_q + lines_t'(1) - lines_t'(down_taken);
+        end else begin
+          down_left_q <= down_left_q - lines_t'(down_taken);
+        end
+      end else if (down) down_left_q <= s5_q.below;
+      else if (retires(drop, down_q.owner)) down_left_q <= '0;
+      else if (down_taken) down_left_q <= down_left_q - lines_t'(1);
+      if (down) seen_valid_q <= 1'b1;
+      else if (retires(drop, seen_owner_q)) seen_valid_q <= 1'b0;
+    end
   end
-  always_ff @(posedge clk_i) if (up || down) ahead_q <= ahead_d;
+  always_ff @(posedge clk_i) begin
+    if (up) up_q <= '{owner: s5_q.owner, line: s5_q.line + line_t'(1), limit: s5_q.above};
+    if (down && !follows) down_q <= '{owner: s5_q.owner, line: s5_q.line - line_t'(1), limit: limit_t'(LineWords)};
+    else if (down_taken) down_q.line <= down_q.line - line_t'(1);
+    if (down) begin
+      seen_owner_q <= s5_q.owner;
+      seen_line_q  <= s5_q.line;
+    end
+  end
 
   // ----------------------------------------------------------------------------------------------------- places, go on
   always_comb begin

@@ -434,6 +434,7 @@ module bypass_tb
       .rd_o             (rd),
       .mem_valid_i,
       .mem_i            (mem),
+      .ahead_o          (),
       .list_info_o      (list_info),
       .list_serial_o,
       .err_valid_o,

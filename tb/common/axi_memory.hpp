@@ -70,7 +70,8 @@ class AxiMemory {
   enum class FaultKind : uint8_t {
     kSlvErr,     // every beat in the range answers SLVERR
     kDecErr,     // ... DECERR
-    kLost,       // the burst is never answered
+    kLost,       // the burst is never answered (those behind it are: for an ID with nothing behind it)
+    kSilent,     // the burst is never answered, and so none behind it in its ID, until reset
     kLate,       // the burst answers `cycles` later than it would
     kNoLast,     // the last beat comes without RLAST
     kEarlyLast,  // the first beat of a burst of several comes with RLAST (and the others follow)
@@ -178,6 +179,7 @@ class AxiMemory {
   void reset() {
     for (auto& queue : queues_) queue.clear();
     injected_.clear();
+    silent_.fill(false);
     r_ = R{};
     waiting_ = Ar{};
     current_ = -1;
@@ -317,6 +319,7 @@ class AxiMemory {
       if (ar.addr >= fault.end || ar.addr + uint64_t{burst.beats} * config_.beat_bytes <= fault.first) continue;
       --fault.count;
       lost |= fault.kind == FaultKind::kLost;
+      if (fault.kind == FaultKind::kSilent) silent_[id] = true;
       if (fault.kind == FaultKind::kLate) late += fault.cycles;
       burst.no_last |= fault.kind == FaultKind::kNoLast;
       burst.early_last |= fault.kind == FaultKind::kEarlyLast;
@@ -324,7 +327,7 @@ class AxiMemory {
     ++stats_.bursts;
     ++stats_.id[id].bursts;
     ++stats_.tier[burst.tier].bursts;
-    if (lost) return;
+    if (lost || silent_[id]) return;
     // The tier works on one burst after the other; latency overlaps, data does not.
     burst.gap = 1.0 / tier.bandwidth;
     const double arrives = static_cast<double>(now_ + std::max(tier.latency, 1U));
@@ -447,6 +450,7 @@ class AxiMemory {
   Stall r_stall_;
   std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;
   std::array<std::deque<Burst>, kIds> queues_;
+  std::array<bool, kIds> silent_{};
   std::deque<R> injected_;
   std::vector<Fault> faults_;
   std::vector<double> free_at_;  // a tier, by cycle

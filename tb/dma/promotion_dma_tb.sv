@@ -4,7 +4,8 @@
 //   0, 1, 2      page_log2, block_bits, layers
 //   16 + 4*s + f f = 0 block, 1 head, 2 token stride of set s
 //   32 + p       plane p: offset [31:0], row_beats [47:32], tensor [49:48], stride set [51:50], share_log2 [54:52], valid [55]
-//   64 + 16*p + f profile p: f = 0 valid, 1 layer_first, 2 layer_count, 3 head_mask, 4 plane_mask, 5 layer_beats, 6 head_beats
+//   64 + 16*p + f profile p: f = 0 valid, 1 layer_first, 2 layer_count, 3 head_mask, 4 plane_mask, 5 layer_beats, 6 head_beats,
+//                8 + q plane_beat[q]
 
 module promotion_dma_tb
   import kvsink_cfg_pkg::*;
@@ -21,15 +22,16 @@ module promotion_dma_tb
     input logic  [$clog2(Layers)+1:0] base_waddr_i,
     input addr_t                      base_wdata_i,
 
-    input  logic       desc_valid_i,
-    output logic       desc_ready_o,
-    input  slot_t      desc_slot_i,
-    input  profile_t   desc_profile_i,
-    input  owner_t     desc_owner_i,
-    input  pos_t       desc_position_i,
-    input  word_t      desc_word_i,
-    input  sram_addr_t desc_sram_base_i,
-    input  cycle_t     desc_deadline_i,
+    input  logic             desc_valid_i,
+    output logic             desc_ready_o,
+    input  slot_t            desc_slot_i,
+    input  profile_t         desc_profile_i,
+    input  owner_t           desc_owner_i,
+    input  pos_t             desc_position_i,
+    input  word_t            desc_word_i,
+    input  sram_addr_t       desc_sram_base_i,
+    input  logic       [2:0] desc_tier_i,
+    input  cycle_t           desc_deadline_i,
 
     input  logic   abort_valid_i,
     output logic   abort_ready_o,
@@ -40,14 +42,17 @@ module promotion_dma_tb
     input  pos_t   retire_first_i,
     input  pos_t   retire_last_i,
 
-    output logic     rd_valid_o,
-    input  logic     rd_ready_i,
-    output addr_t    rd_addr_o,
-    output axi_len_t rd_len_o,
-    input  logic     mem_valid_i,
-    input  beat_t    mem_data_i,
-    input  logic     mem_last_i,
-    input  logic     mem_error_i,
+    output logic           rd_valid_o,
+    input  logic           rd_ready_i,
+    output addr_t          rd_addr_o,
+    output axi_len_t       rd_len_o,
+    output logic     [7:0] rd_chan_o,
+    input  logic           mem_valid_i,
+    input  logic     [7:0] mem_chan_i,
+    input  logic     [7:0] mem_lost_i,
+    input  beat_t          mem_data_i,
+    input  logic           mem_last_i,
+    input  logic           mem_error_i,
 
     output logic       wr_valid_o,
     output sram_addr_t wr_addr_o,
@@ -113,6 +118,8 @@ module promotion_dma_tb
             4'd4: profiles_q[p].plane_mask <= plane_mask_t'(cfg_data_i);
             4'd5: profiles_q[p].layer_beats <= ($clog2(SramBeats) + 1)'(cfg_data_i);
             4'd6: profiles_q[p].head_beats <= ($clog2(SramBeats) + 1)'(cfg_data_i);
+            4'd8, 4'd9, 4'd10, 4'd11, 4'd12, 4'd13, 4'd14, 4'd15:
+            profiles_q[p].plane_beat[cfg_addr_i[2:0]] <= ($clog2(SramBeats) + 1)'(cfg_data_i);
             default: ;
           endcase
         end
@@ -131,7 +138,7 @@ module promotion_dma_tb
           position: desc_position_i,
           word: desc_word_i,
           sram_base: desc_sram_base_i,
-          tier: 3'd0,
+          tier: desc_tier_i,
           deadline: desc_deadline_i
       };
   retire_t retire;
@@ -145,6 +152,9 @@ module promotion_dma_tb
   rd_req_t rd;
   assign rd_addr_o = rd.addr;
   assign rd_len_o  = rd.len;
+  localparam int unsigned ChanW = $clog2(PromoChannels);
+  logic [ChanW-1:0] chan;
+  assign rd_chan_o = 8'(chan);
   rd_rsp_t mem;
   assign mem = '{data: mem_data_i, last: mem_last_i, error: mem_error_i};
   sram_write_t wr;
@@ -165,7 +175,6 @@ module promotion_dma_tb
       .clk_i,
       .rst_ni,
       .now_i     (now_q),
-      .cfg_i     ('0),
       .layout_i  (layout_q),
       .profiles_i(profiles_q),
       .base_we_i,
@@ -181,8 +190,11 @@ module promotion_dma_tb
       .rd_valid_o,
       .rd_ready_i,
       .rd_o      (rd),
+      .rd_chan_o (chan),
       .mem_valid_i,
       .mem_i     (mem),
+      .mem_chan_i(ChanW'(mem_chan_i)),
+      .mem_lost_i(PromoChannels'(mem_lost_i)),
       .wr_valid_o,
       .wr_o      (wr),
       .progress_valid_o,

@@ -9,6 +9,11 @@ module axi_read_port_tb
     input  logic         rst_ni,
     output logic  [31:0] cfg_bus_bits_o,
     input  logic  [ 4:0] promo_floor_i,
+    input  logic  [23:0] bus_timeout_i,
+    input  logic         bulk_ahead_i,
+    input  logic         promo_chan_i,
+    output logic         promo_rsp_chan_o,
+    output logic  [ 1:0] promo_lost_o,
     input  logic  [ 2:0] req_valid_i,
     output logic  [ 2:0] req_ready_o,
     input  logic  [47:0] req_addr_i      [3],
@@ -48,6 +53,7 @@ module axi_read_port_tb
   always_comb begin
     cfg = '0;
     cfg.promo_floor = promo_floor_i;
+    cfg.bus_timeout = bus_timeout_i;
   end
 
   rd_req_t req[3];
@@ -67,7 +73,11 @@ module axi_read_port_tb
   assign count_error_o = count.error_beat;
   assign count_stray_o = count.stray_beat;
 
-  axi_read_port u_port (
+  axi_read_port #(
+      .TableReads(511),
+      .BulkReads (511),
+      .PromoReads(511)
+  ) u_port (
       .clk_i,
       .rst_ni,
       .cfg_i            (cfg),
@@ -81,11 +91,15 @@ module axi_read_port_tb
       .bulk_req_i       (req[1]),
       .bulk_rsp_valid_o (rsp_valid_o[1]),
       .bulk_rsp_o       (rsp[1]),
+      .bulk_ahead_i,
       .promo_req_valid_i(req_valid_i[2]),
       .promo_req_ready_o(req_ready_o[2]),
       .promo_req_i      (req[2]),
+      .promo_chan_i,
       .promo_rsp_valid_o(rsp_valid_o[2]),
       .promo_rsp_o      (rsp[2]),
+      .promo_rsp_chan_o,
+      .promo_lost_o,
       .fence_i,
       .fence_busy_o,
       .count_o          (count),

@@ -88,6 +88,7 @@ struct Row {
   bool either = false;        // both are right (a retire is under way)
   unsigned cause = Ok;        // error-flagged, and why
   bool may_retire = false;    // may come error-flagged
+  bool must_retire = false;   // has to: its address was not out
   bool must_deliver = false;  // its address was out before the retire
   bool done = false;
 };
@@ -254,7 +255,7 @@ class Env {
     const uint64_t token = position & ((1U << layout.page_log2) - 1);
     const auto base = bases.find({layer, p.tensor});
     return ((base == bases.end() ? 0 : base->second) + block * s.block + static_cast<uint64_t>(head) * s.head +
-            token * s.token + p.offset) &
+            (token >> p.share) * s.token + p.offset) &
            ((uint64_t{1} << 48) - 1);
   }
   Beat beat_at(uint64_t addr, bool poison = false) const {
@@ -347,9 +348,7 @@ class Env {
     }
     return t;
   }
-  bool usable(unsigned plane) const {
-    return layout.plane[plane].valid && layout.plane[plane].beats != 0 && layout.plane[plane].share == 0;
-  }
+  bool usable(unsigned plane) const { return layout.plane[plane].valid && layout.plane[plane].beats != 0; }
 
   /// What a request must bring, from the state at its acceptance.
   void expect(const Request& r) {
@@ -402,6 +401,7 @@ class Env {
       p.keep_failed = r.keep;
     }
     if (!empty) {
+      std::set<std::tuple<unsigned, uint64_t, bool>> groups;  // plane, tokens that share a row, path
       for (const uint64_t t : tokens) {
         for (unsigned q = 0; q < 8; ++q) {
           if (((r.planes >> q) & 1) == 0) continue;
@@ -422,6 +422,12 @@ class Env {
                 row.cause = BadRange;
               }
             }
+          }
+          // A row that tokens share comes once on each path, under the lowest of those that the path serves.
+          if (usable(q) && layout.plane[q].share != 0) {
+            const uint64_t page = uint64_t{1} << layout.page_log2;
+            const uint64_t group = t / page << 8 | t % page >> layout.plane[q].share;
+            if (!groups.insert({q, group, row.sink}).second) continue;
           }
           p.rows[{q, row.position}] = row;
           for (unsigned b = 0; track_reads && !row.sink && b < row.beats; ++b) {
@@ -468,7 +474,11 @@ class Env {
     const auto overtake = [&](Pending& p) {
       for (auto& [key, row] : p.rows) {
         const unsigned eff = effective(p.request.owner, row.position);
-        if (row.done || row.cause != Ok || !in_range(eff, row.position)) continue;
+        // One of the tokens that share the row is enough (a page has one effective owner).
+        const unsigned others = (1U << std::min(layout.plane[row.plane].share, layout.page_log2)) - 1;
+        bool touched = false;
+        for (unsigned t = row.position & ~others; t <= (row.position | others); ++t) touched |= in_range(eff, t);
+        if (row.done || row.cause != Ok || !touched) continue;
         row.either = true;
         row.may_retire = true;
         // Read before: all its beats.
@@ -479,6 +489,7 @@ class Env {
           if (replaced(eff, row.position >> layout.page_log2)) poison.insert(a);
         }
         row.must_deliver = out && !row.sink;
+        row.must_retire = !out && residents.empty();  // nothing comes from SRAM
       }
     };
     poison_from = sim.cycle() + 1;
@@ -751,6 +762,7 @@ class Env {
     ++beats_seen[stream];
     bool wrong = row.cause != Ok;
     const bool retired = error && row.may_retire && stream == 1 && !row.must_deliver;
+    if (row.must_retire) REQUIRE(error);
     if (!retired) {
       if (row.cause == Ok && stream == 1) failed[stream] |= fails(a);
       wrong |= failed[stream];

@@ -65,12 +65,13 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
     const unsigned layer_count = 4;
     env.plain_layout(planes, page_log2, rng.coin(), layer_count, rng.coin());
     unsigned unusable = 0;
-    if (errors && rng.coin()) {  // a plane with shared rows
-      Layout l = env.layout;
+    Layout l = env.layout;
+    if (errors && rng.percent(30)) {  // a plane that is not there
       unusable = 1U << planes[0].first;
-      l.plane[planes[0].first].share = 2;
-      env.set_layout(l);
+      l.plane[planes[0].first].valid = false;
     }
+    if (rng.coin()) l.plane[planes.back().first].share = static_cast<unsigned>(rng.range(1, page_log2));  // shared rows
+    env.set_layout(l);
     // Profiles, their slots side by side.
     unsigned slot = 0, base = 0;
     for (unsigned i = 0; i < std::min(env.profile_count, 2U); ++i) {
@@ -393,6 +394,31 @@ TEST_CASE("a retire flags the rows that were not yet read, and only those", "[by
     // Rows on their way are read for nothing, those behind them are not (here no two rows make one burst).
     if (when % 2 == 1) CHECK(env.late_beats <= 30);
   }
+}
+
+TEST_CASE("a retire of one of the tokens that share a row flags the row", "[bypass]") {
+  uint64_t retired = 0;
+  for (unsigned when = 0; when < 60; ++when) {
+    Small env(kvsink::tb::seed_from_env() + when);
+    KVSINK_INFO_SEED(env.rng);
+    INFO("retire " << when << " times 12 cycles after the first request");
+    simple(env, when % 2 == 0, 4 + when % 3);
+    Layout l = env.layout;
+    l.plane[1].share = 1 + when % l.page_log2;
+    env.set_layout(l);
+    env.track_reads = true;
+    env.latency = 30;
+    env.ar_stall = Stall(env.rng.fork("ar"), 70, 12);
+    for (unsigned i = 0; i < 3; ++i) env.send(whole(i, i % 2));
+    const uint64_t from = env.sim.cycle();
+    while (env.sim.cycle() < from + 1 + when * 12) env.tick();
+    const auto first = static_cast<unsigned>(env.rng.below(100));
+    env.retire(0, first, first + static_cast<unsigned>(env.rng.below(20)));
+    env.send(whole(4, 0));
+    env.drain();
+    retired += env.retired_seen;
+  }
+  CHECK(retired > 100);
 }
 
 TEST_CASE("one error event a request, and none holds up a stream", "[bypass]") {

@@ -21,7 +21,7 @@ namespace {
 
 using Model = DMA_MODEL;
 
-constexpr unsigned kOk = 0x00, kBadProfile = 0x07, kBusError = 0x0e, kAborted = 0x10, kDeadline = 0x11;
+constexpr unsigned kOk = 0x00, kBadProfile = 0x07, kBusError = 0x0e, kTimeout = 0x0f, kAborted = 0x10, kDeadline = 0x11;
 constexpr uint64_t kPage4K = 4096;
 
 #ifdef DMA_SMALL
@@ -31,6 +31,7 @@ constexpr unsigned kSramBeats = 65536 / 16, kPositions = 512, kOwners = 4;
 constexpr unsigned kBeatBytes = 32, kLayers = 128, kHeads = 64, kRowBeatsMax = 36, kProfiles = 4, kSlots = 256;
 constexpr unsigned kSramBeats = 4194304 / 32, kPositions = 131072, kOwners = 64;
 #endif
+constexpr unsigned kChannels = 2;
 constexpr unsigned kWords = kBeatBytes / 4;
 using Beat = std::array<uint32_t, kWords>;
 
@@ -70,6 +71,7 @@ struct Descriptor {
   unsigned slot = 0, profile = 0, owner = 0, position = 0, sram_base = 0;
   uint32_t word = 0;
   uint64_t deadline = 0;
+  unsigned tier = 0;
 };
 
 /// One beat of a descriptor: where it is read and where it goes.
@@ -77,7 +79,7 @@ struct BeatPlan {
   uint64_t addr;
   unsigned sram;
   unsigned layer;
-  bool row_start;
+  unsigned pass;  // rows of one pass that lie behind each other make one burst
 };
 
 struct End {
@@ -106,6 +108,8 @@ class Bench {
     model_->retire_valid_i = 0;
     model_->rd_ready_i = 0;
     model_->mem_valid_i = 0;
+    model_->mem_chan_i = 0;
+    model_->mem_lost_i = 0;
     model_->progress_ready_i = 0;
     model_->end_ready_i = 0;
     for (int i = 0; i < 4; i++) edge();
@@ -157,6 +161,29 @@ class Bench {
     config(at + 4, p.planes);
     config(at + 5, uint64_t{head_count} * head_beats);
     config(at + 6, head_beats);
+    unsigned plane_beat = 0;
+    for (unsigned q = 0; q < 8; q++) {
+      config(at + 8 + q, plane_beat);
+      plane_beat += ((p.planes >> q) & 1) != 0 ? layout_.plane[q].row_beats : 0;
+    }
+  }
+
+  /// Planes of a head lie behind each other, in neighbouring planes of the layout.
+  bool fused(const Profile& p) const {
+    int before = -1;
+    for (int q = 0; q < 8; q++) {
+      if (((p.planes >> q) & 1) == 0) continue;
+      if (before >= 0) {
+        const Plane& a = layout_.plane[static_cast<unsigned>(before)];
+        const Plane& b = layout_.plane[static_cast<unsigned>(q)];
+        if (before + 1 != q || a.tensor != b.tensor || a.set != b.set || a.share_log2 != b.share_log2 ||
+            b.offset != a.offset + uint64_t{a.row_beats} * kBeatBytes) {
+          return false;
+        }
+      }
+      before = q;
+    }
+    return true;
   }
 
   unsigned slot_beats(const Profile& p) const {
@@ -171,25 +198,33 @@ class Bench {
     const unsigned layer_beats = head_beats * static_cast<unsigned>(__builtin_popcountll(p.heads));
     const uint64_t block = d.word & ((uint64_t{1} << layout_.block_bits) - 1);
     const unsigned token = d.position % (1u << layout_.page_log2);
+    // Planes outside heads, so that heads that lie behind each other are read in one burst; fused planes inside.
+    const auto row = [&](unsigned l, unsigned h, unsigned q, unsigned pass) {
+      const Plane& c = layout_.plane[q];
+      const Stride& s = layout_.stride[c.set];
+      const uint64_t addr = base_[p.layer_first + l][c.tensor] + block * s.block + h * s.head +
+                            (token >> c.share_log2) * s.token + c.offset;
+      const auto rank = static_cast<unsigned>(__builtin_popcountll(p.heads & ((uint64_t{1} << h) - 1)));
+      unsigned plane_beat = 0;
+      for (unsigned r = 0; r < q; r++) plane_beat += ((p.planes >> r) & 1) != 0 ? layout_.plane[r].row_beats : 0;
+      for (unsigned b = 0; b < c.row_beats; b++) {
+        out.push_back({addr + uint64_t{b} * kBeatBytes,
+                       d.sram_base + l * layer_beats + rank * head_beats + plane_beat + b, p.layer_first + l, pass});
+      }
+    };
     for (unsigned l = 0; l < p.layer_count; l++) {
-      unsigned rank = 0;
-      for (unsigned h = 0; h < 64; h++) {
-        if (((p.heads >> h) & 1) == 0) continue;
-        unsigned plane_beat = 0;
-        for (unsigned q = 0; q < 8; q++) {
-          if (((p.planes >> q) & 1) == 0) continue;
-          const Plane& c = layout_.plane[q];
-          const Stride& s = layout_.stride[c.set];
-          const uint64_t row = base_[p.layer_first + l][c.tensor] + block * s.block + h * s.head +
-                               (token >> c.share_log2) * s.token + c.offset;
-          for (unsigned b = 0; b < c.row_beats; b++) {
-            out.push_back({row + uint64_t{b} * kBeatBytes,
-                           d.sram_base + l * layer_beats + rank * head_beats + plane_beat + b, p.layer_first + l,
-                           b == 0});
+      if (fused(p)) {
+        for (unsigned h = 0; h < 64; h++) {
+          for (unsigned q = 0; q < 8; q++) {
+            if (((p.heads >> h) & 1) != 0 && ((p.planes >> q) & 1) != 0) row(l, h, q, 8 * l);
           }
-          plane_beat += c.row_beats;
         }
-        rank++;
+      } else {
+        for (unsigned q = 0; q < 8; q++) {
+          for (unsigned h = 0; h < 64; h++) {
+            if (((p.heads >> h) & 1) != 0 && ((p.planes >> q) & 1) != 0) row(l, h, q, 8 * l + q);
+          }
+        }
       }
     }
     return out;
@@ -214,6 +249,7 @@ class Bench {
       model_->desc_word_i = d.word;
       model_->desc_sram_base_i = d.sram_base;
       model_->desc_deadline_i = d.deadline;
+      model_->desc_tier_i = d.tier;
     }
     model_->abort_valid_i = abort_.has_value();
     if (abort_) model_->abort_slot_i = *abort_;
@@ -227,9 +263,16 @@ class Bench {
     model_->end_ready_i = !chance(stalls.end);
 
     model_->mem_valid_i = 0;
+    for (unsigned c = 0; c < kChannels; c++) {
+      if (reads_[c].empty()) lose_ &= ~(1U << c);  // the port gives up what is in flight, or nothing
+    }
+    model_->mem_lost_i = lose_;
     bool beat = false;
-    if (!reads_.empty() && reads_.front().due <= cycle_ && !chance(stalls.mem)) {
-      Read& r = reads_.front();
+    beat_chan_ = pick(kChannels);
+    if (reads_[beat_chan_].empty() || reads_[beat_chan_].front().due > cycle_) beat_chan_ ^= 1;
+    if (!reads_[beat_chan_].empty() && reads_[beat_chan_].front().due <= cycle_ && !chance(stalls.mem)) {
+      Read& r = reads_[beat_chan_].front();
+      model_->mem_chan_i = beat_chan_;
       const uint64_t addr = r.addr + uint64_t{r.sent} * kBeatBytes;
       beat = true;
       model_->mem_valid_i = 1;
@@ -242,24 +285,25 @@ class Bench {
     model_->eval();
 
     // What the monitors see before the edge.
+    std::optional<unsigned> taken_chan;
     if (model_->wr_valid_o) on_write();
     if (model_->progress_valid_o && model_->progress_ready_i) on_progress();
     if (model_->end_valid_o && model_->end_ready_i) on_end();
     if (model_->rd_valid_o && !presented_) on_present();
     presented_ = model_->rd_valid_o && !model_->rd_ready_i;
     if (model_->rd_valid_o && model_->rd_ready_i) {
-      reads_.push_back({model_->rd_addr_o, static_cast<unsigned>(model_->rd_len_o), 0, cycle_ + latency});
+      const unsigned chan = model_->rd_chan_o;
+      REQUIRE(chan < kChannels);
+      taken_chan = chan;
       if (!first_ar) first_ar = cycle_;
       bursts++;
     }
     if (model_->rd_valid_o && !model_->rd_ready_i) refused_cycles++;
-    CHECK(reads_.size() <= model_->row_reads_o);
     if (offering_ && model_->desc_ready_o) {
       const Descriptor d = to_send_.front();
       to_send_.pop_front();
       offering_ = false;
       Live live{d, plan(d), 0, 0, 0, false, accept_count_++, 0};
-      for (size_t i = 0; i < live.beats.size(); i++) live.by_addr[live.beats[i].addr] = i;
       live.accepted = cycle_;
       if (!profile_[d.profile].valid) live.must_end = kBadProfile;
       if (stale_input_) kill(live);
@@ -281,6 +325,27 @@ class Bench {
       if (offering_ && hit(to_send_.front())) stale_input_ = true;
     }
     if (beat) on_beat();
+    for (unsigned c = 0; c < kChannels; c++) {
+      if ((lose_ >> c & 1) == 0) continue;
+      // Every read taken before this cycle is gone.
+      reads_[c].clear();
+      in_flight_[c].clear();
+      for (Live& l : live_) {
+        if (l.d.tier % kChannels != c || l.requested == 0 || l.back == l.beats.size()) continue;
+        if (l.must_end == 0) l.must_end = kTimeout;
+        l.back_lost = l.requested - l.back;
+      }
+    }
+    lose_ = 0;
+    if (taken_chan) {
+      Live* owner = by_order(presented_order_);
+      reads_[*taken_chan].push_back({model_->rd_addr_o, static_cast<unsigned>(model_->rd_len_o), 0,
+                                     cycle_ + (*taken_chan == 0 ? latency : slow)});
+      for (unsigned i = 0; i <= model_->rd_len_o; i++) in_flight_[*taken_chan].push_back(presented_order_);
+      REQUIRE(owner != nullptr);
+      owner->requested += model_->rd_len_o + 1;
+      CHECK(reads_[*taken_chan].size() <= model_->row_reads_o);
+    }
     abort_.reset();
     retire_ = {};
     model_->clk_i = 1;
@@ -296,7 +361,10 @@ class Bench {
     for (int i = 0; i < 20; i++) step();  // nothing may come after the last end
   }
 
-  bool busy() const { return !to_send_.empty() || !live_.empty() || !reads_.empty(); }
+  bool busy() const { return !to_send_.empty() || !live_.empty() || !reads_[0].empty() || !reads_[1].empty(); }
+  /// In the next cycle the reads of these channels that are in flight are given up.
+  void lose_next(unsigned channels) { lose_ = channels; }
+  bool in_flight(unsigned channel) const { return !reads_[channel].empty(); }
   size_t live() const { return live_.size(); }
   uint64_t now() const { return model_->now_o; }
   uint64_t cycle() const { return cycle_; }
@@ -304,6 +372,7 @@ class Bench {
 
   Stalls stalls;
   unsigned latency = 20;
+  unsigned slow = 20;         // latency of the second channel
   std::set<uint64_t> errors;  // beat addresses that answer SLVERR
   std::vector<End> ends;
   std::vector<std::pair<unsigned, unsigned>> progress;  // slot, watermark
@@ -334,7 +403,7 @@ class Bench {
     uint64_t accepted = 0;
     uint64_t complete = 0;  // cycle of the last beat
     unsigned watermark = 0;
-    std::map<uint64_t, size_t> by_addr{};
+    size_t back_lost = 0;  // beats that never came
   };
 
   unsigned beats_of_head(const Profile& p) const {
@@ -373,7 +442,8 @@ class Bench {
     CHECK(addr / kPage4K == (addr + uint64_t{len} * kBeatBytes - 1) / kPage4K);
     Live* owner = nullptr;
     for (Live& l : live_) {
-      if (l.requested < l.beats.size() && l.beats[l.requested].addr == addr && l.requested + len <= l.beats.size() &&
+      if (l.d.tier % kChannels == model_->rd_chan_o && l.requested < l.beats.size() &&
+          l.beats[l.requested].addr == addr && l.requested + len <= l.beats.size() &&
           (owner == nullptr || l.requested != 0)) {
         owner = &l;
       }
@@ -382,11 +452,17 @@ class Bench {
     REQUIRE(owner != nullptr);
     // In the cycle of the kill a read may still appear; one cycle later none.
     CHECK_FALSE(owner->must_end != 0);
-    for (unsigned i = 0; i < len; i++)
-      CHECK(owner->beats[owner->requested + i].addr == addr + uint64_t{i} * kBeatBytes);
-    for (unsigned i = 1; i < len; i++) CHECK_FALSE(owner->beats[owner->requested + i].row_start);
-    for (unsigned i = 0; i < len; i++) in_flight_.push_back(owner->order);
-    owner->requested += len;
+    const auto* want = &owner->beats[owner->requested];
+    for (unsigned i = 0; i < len; i++) {
+      CHECK(want[i].addr == addr + uint64_t{i} * kBeatBytes);
+      CHECK(want[i].pass == want[0].pass);
+    }
+    // The longest legal burst: nothing of the pass lies behind it in the same 4 KiB.
+    const uint64_t next = addr + uint64_t{len} * kBeatBytes;
+    if (owner->requested + len < owner->beats.size() && len < 256 && next % kPage4K != 0) {
+      CHECK_FALSE((want[len].pass == want[0].pass && want[len].addr == next));
+    }
+    presented_order_ = owner->order;
   }
 
   Live* by_order(uint64_t order) {
@@ -397,19 +473,21 @@ class Bench {
   }
 
   void on_beat() {
-    Read& r = reads_.front();
+    Read& r = reads_[beat_chan_].front();
     beats_back++;
     if (!first_beat) first_beat = cycle_;
     last_beat = cycle_;
-    Live* l = by_order(in_flight_.front());
-    in_flight_.pop_front();
+    Live* l = by_order(in_flight_[beat_chan_].front());
+    in_flight_[beat_chan_].pop_front();
     REQUIRE(l != nullptr);
     l->back++;
-    const bool good = l->must_end == 0 && !model_->mem_error_i;
+    // A beat in the cycle in which the rest is given up comes too late, unless it is the last one.
+    const bool given_up = (lose_ >> beat_chan_ & 1) != 0 && l->back != l->beats.size();
+    const bool good = l->must_end == 0 && !model_->mem_error_i && !given_up;
     if (model_->mem_error_i && l->must_end == 0) l->must_end = kBusError;
     if (good) expect_write_.push_back({cycle_ + 1, l->order, l->back - 1});
     if (l->back == l->beats.size()) l->complete = now();
-    if (++r.sent > r.len) reads_.pop_front();
+    if (++r.sent > r.len) reads_[beat_chan_].pop_front();
   }
 
   void on_write() {
@@ -462,7 +540,7 @@ class Bench {
       const bool late = it->d.deadline != 0 && it->complete > it->d.deadline;
       CHECK(e.status == (late ? kDeadline : kOk));
     }
-    CHECK(it->back == it->requested);
+    CHECK(it->back + it->back_lost == it->requested);
     CHECK(e.bytes == it->back * kBeatBytes);
     CHECK(e.cycles <= cycle_ - it->accepted);
     live_.erase(it);
@@ -476,8 +554,10 @@ class Bench {
   std::array<Profile, kProfiles> profile_{};
   std::deque<Descriptor> to_send_;
   std::vector<Live> live_;
-  std::deque<Read> reads_;
-  std::deque<uint64_t> in_flight_;  // descriptor of each beat not yet back
+  std::array<std::deque<Read>, kChannels> reads_;
+  std::array<std::deque<uint64_t>, kChannels> in_flight_;  // descriptor of each beat not yet back
+  unsigned beat_chan_ = 0, lose_ = 0;
+  uint64_t presented_order_ = 0;
   struct Expect {
     uint64_t cycle, order;
     size_t index;
@@ -551,6 +631,7 @@ Profile random_profile(Bench& b, unsigned planes_used, unsigned max_layers, unsi
 class Sender {
  public:
   explicit Sender(Bench& b) : bench_(b) {}
+  bool tiers = false;  // descriptors of both channels
   /// A descriptor of a slot and position that no other has; slots are as large as the largest profile.
   Descriptor next(unsigned profile) {
     Descriptor d;
@@ -564,6 +645,7 @@ class Sender {
     d.owner = bench_.pick(kOwners);
     d.position = count_ * 7 % kPositions;
     d.word = (static_cast<uint32_t>(bench_.rng()()) & 0x3ff) | (count_ % 64) << 10 | bench_.pick(64) << 25;
+    d.tier = tiers ? bench_.pick(kChannels) : 0;
     count_++;
     return d;
   }
@@ -772,6 +854,97 @@ TEST_CASE("the earliest deadline goes first, and a missed one is said", "[dma]")
   CHECK(stalled == b.refused_cycles);  // each cycle in which a read waited belongs to one descriptor
 }
 
+TEST_CASE("an idle channel shows the first read of a descriptor three cycles after it was taken", "[dma]") {
+  for (unsigned tier = 0; tier < kChannels; tier++) {
+    Bench b(kvsink::test_seed() + tier);
+    b.set_layout(nhd(4, 2, kHeads));
+    random_bases(b, true);
+    Profile p;
+    p.layer_count = 2;
+    p.heads = 0xf;
+    p.planes = 0x3;
+    for (unsigned i = 0; i < kProfiles; i++) b.set_profile(i, p);
+    Sender s(b);
+    for (unsigned i = 0; i < 8; i++) {
+      Descriptor d = s.next(i % kProfiles);
+      d.tier = tier;
+      b.first_ar.reset();
+      for (unsigned w = b.pick(20); w > 0; w--) b.step();
+      const uint64_t taken = b.cycle();
+      b.push(d);
+      b.drain();
+      REQUIRE(b.first_ar.has_value());
+      CHECK(*b.first_ar - taken == 3);
+    }
+  }
+}
+
+TEST_CASE("a slow tier at its limit of reads holds up no descriptor of a fast one", "[dma]") {
+  std::array<uint64_t, 2> cycles{};
+  for (unsigned with = 0; with < 2; with++) {
+    Bench b(kvsink::test_seed());
+    b.set_layout(nhd(4, 4, kHeads));
+    random_bases(b, false);
+    Profile p;
+    p.layer_count = 8;
+    p.heads = 0xf;
+    p.planes = 0x3;
+    for (unsigned i = 0; i < kProfiles; i++) b.set_profile(i, p);
+    b.latency = 50;
+    b.slow = 20000;
+    Sender s(b);
+    if (with != 0) {  // two of the slow tier, more reads than may be in flight
+      for (unsigned i = 0; i < 2; i++) {
+        Descriptor d = s.next(0);
+        d.tier = 1;
+        b.push(d);
+      }
+      for (unsigned i = 0; i < 400; i++) b.step();
+      CHECK(b.in_flight(1));
+    }
+    const uint64_t start = b.cycle();
+    for (unsigned i = 0; i < 8; i++) b.push(s.next(0));
+    while (b.ends.size() < 8) b.step();
+    cycles[with] = b.cycle() - start;
+    for (const End& e : b.ends) CHECK(e.status == kOk);
+    if (with != 0) CHECK(b.in_flight(1));  // they are still on their way
+    b.drain();
+  }
+  INFO("alone " << cycles[0] << ", beside the slow tier " << cycles[1]);
+  CHECK(cycles[1] <= cycles[0] + cycles[0] / 50);
+}
+
+TEST_CASE("reads that the port gives up end their descriptors with a timeout, once, at any moment", "[dma]") {
+  unsigned by_status[256] = {};
+  for (unsigned when = 0; when < 120; when++) {
+    Bench b(kvsink::test_seed() * 13 + when);
+    b.set_layout(when % 2 == 0 ? nhd(4, 3, kHeads) : hnd_fused(4, 2, kHeads));
+    random_bases(b, false);
+    Profile p;
+    p.layer_count = 3;
+    p.heads = when % 3 == 0 ? 0x6 : 0xb;
+    p.planes = 0x3;
+    for (unsigned i = 0; i < kProfiles; i++) b.set_profile(i, p);
+    Sender s(b);
+    s.tiers = true;
+    for (unsigned i = 0; i < 8; i++) b.push(s.next(0));
+    b.latency = 1 + b.pick(20);
+    b.slow = 1 + b.pick(60);
+    const unsigned level = b.pick(2) * 25;
+    b.stalls = {level, level, level, level, 0};
+    for (unsigned i = 0; i < when; i++) b.step();
+    b.lose_next(1 + when % 3);
+    for (unsigned i = b.pick(30); i > 0; i--) b.step();
+    b.lose_next(1 + b.pick(3));
+    b.drain();
+    CHECK(b.ends.size() == 8);
+    for (const End& e : b.ends) by_status[e.status]++;
+  }
+  CHECK(by_status[kOk] > 100);
+  CHECK(by_status[kTimeout] > 100);
+  CHECK(by_status[kOk] + by_status[kTimeout] == 120 * 8);
+}
+
 TEST_CASE("random descriptors, aborts, retires and bus errors keep every rule", "[dma]") {
   const uint64_t base_seed = kvsink::test_seed();
   unsigned by_status[256] = {};
@@ -790,7 +963,9 @@ TEST_CASE("random descriptors, aborts, retires and bus errors keep every rule", 
     b.latency = 1 + b.pick(100);
     const unsigned level = b.pick(3) * 30;
     b.stalls = {level, level, level, level, level};
+    b.slow = 1 + b.pick(300);
     Sender s(b);
+    s.tiers = round % 2 == 1;
     std::deque<Descriptor> sent;
     unsigned pushed = 0;
     for (unsigned i = 0; i < 3000 && pushed < 60; i++) {
@@ -810,6 +985,7 @@ TEST_CASE("random descriptors, aborts, retires and bus errors keep every rule", 
           // Slots repeat only after all that used them have ended.
           const uint64_t limit = b.cycle() + 300 + b.pick(400);
           while (b.busy() && b.cycle() < limit) {
+            if (b.pick(200) == 0) b.lose_next(1 + b.pick(3));
             if (b.pick(60) == 0) b.abort_next(sent[b.pick(static_cast<unsigned>(sent.size()))].slot);
             if (b.pick(90) == 0) {
               const Descriptor& x = sent[b.pick(static_cast<unsigned>(sent.size()))];
@@ -832,6 +1008,7 @@ TEST_CASE("random descriptors, aborts, retires and bus errors keep every rule", 
   CHECK(by_status[kOk] > 50);
   CHECK(by_status[kAborted] > 20);
   CHECK(by_status[kBusError] > 20);
+  CHECK(by_status[kTimeout] > 10);
   CHECK(by_status[kDeadline] > 5);
   CHECK(by_status[kBadProfile] > 5);
 }

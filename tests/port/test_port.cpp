@@ -62,6 +62,9 @@ class Bench {
     sim->promo_floor_i = static_cast<uint8_t>(floor);
     sim->req_valid_i = 0;
     sim->fence_i = 0;
+    sim->bus_timeout_i = 0;
+    sim->bulk_ahead_i = 0;
+    sim->promo_chan_i = 0;
     sim->m_axi_arready_i = 0;
     sim->m_axi_rvalid_i = 0;
     sim.reset();

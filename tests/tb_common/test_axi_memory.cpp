@@ -238,6 +238,11 @@ TEST_CASE("Faults hit what they name: errors, lost and late answers, wrong last"
   CHECK((seen.size() == 2 && !seen[1].beat.last));
   seen = get(0x6000, 3);
   CHECK((seen[0].beat.last && !seen[1].beat.last && seen[2].beat.last));
+  memory.add_fault({.first = 0x7000, .end = 0x7001, .kind = Kind::kSilent, .count = 1});
+  CHECK(get(0x7000, 2).empty());
+  CHECK(get(0x8000, 2).empty());  // behind it
+  memory.reset();
+  CHECK(get(0x8000, 2).size() == 2);
   AxiMemory::R stray;
   stray.id = 5;
   memory.inject(stray);

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+# reason: the path is set above
 from report import LEFT, RIGHT, STYLE, WIDTH, Data, count, esc, figure, key, label, line, svg  # noqa: E402
 
 MORE_STYLE = """

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+# reason: the path is set above
 from report import STYLE, Data, bars, count, esc, figure, key, percent  # noqa: E402
 
 

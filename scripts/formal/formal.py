@@ -23,7 +23,7 @@ import pyosys
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "synth"))
-import flow  # noqa: E402
+import flow  # noqa: E402 reason: the path is set above
 
 ABC = Path(pyosys.__file__).parent / "yosys-abc"
 BUILD = flow.ROOT / "build/formal"

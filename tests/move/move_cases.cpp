@@ -168,7 +168,7 @@ Figure both(bool quick) {
 }
 
 /// Cycles of the same decode with and without promotion always pending.
-Figure slowed(unsigned floor, double wanted, bool quick) {
+Figure slowed(unsigned floor, double wanted) {
   Figure f = figure("decode slowed by promotion always pending, floor " + std::to_string(floor) + "/32", 150, wanted);
   f.unit = "part of the cycles";
   f.at_most = true;
@@ -185,7 +185,7 @@ Figure slowed(unsigned floor, double wanted, bool quick) {
     b.clear_counts();
     unsigned slot = 0;
     const uint64_t start = b.sim.cycle();
-    for (unsigned i = 0; i < (quick ? 4U : 12U); ++i) b.send({.layer = i % 8, .head = i % kHeads, .count = 1024});
+    for (unsigned i = 0; i < 12; ++i) b.send({.layer = i % 8, .head = i % kHeads, .count = 1024});
     while (b.reading()) {
       while (with != 0 && b.descriptors.size() < 2) {
         b.push({.slot = slot % 64, .owner = 1, .position = slot * 61 % 4096});
@@ -345,8 +345,8 @@ std::vector<Figure> movement_figures(bool quick) {
   out.push_back(promotion("promotion, rows of 64 B, heads together", 100, 0.95, nhd(4, 80, kHeads, 2), quick));
   out.push_back(start_latency());
   out.push_back(both(quick));
-  out.push_back(slowed(2, 1.0 / 16 + 0.01, quick));
-  out.push_back(slowed(0, 0.01, quick));
+  out.push_back(slowed(2, 1.0 / 16 + 0.01));
+  out.push_back(slowed(0, 0.01));
   out.push_back(slow_consumer(quick));
   out.push_back(slow_beside_fast({"hbm", 150, 1.0}, {"cxl_fabric", 500, 0.01194}));
   out.push_back(bulk("bulk, pages of 16, rows of 256 B apart", 150, 0.98, nhd(4, 4, kHeads, 8), false, quick, 50));

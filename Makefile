@@ -97,9 +97,9 @@ synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/ar
 sta: env-all ## constraints against the mapped netlists of CONFIG: set-up complete, nothing unconstrained
 	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(UNIT),--unit $(UNIT))
 
-soak-replay: configure ## every trace x policy x configuration x timing (over an hour)
+soak-replay: configure ## every trace x policy x configuration x timing (over an hour; SPREAD=1: a quarter of it)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
-	@$(PY) scripts/soak_replay.py --kvsink $(KVSINK) --jobs $(JOBS) --seed $(SEED) $(SOAK_TRACES)
+	@$(PY) scripts/soak_replay.py --kvsink $(KVSINK) --jobs $(JOBS) --seed $(SEED) $(if $(SPREAD),--spread) $(SOAK_TRACES)
 
 bench-capture: configure ## speed and memory of kvsink capture (MODELS: those of the traces, when they are there)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink

@@ -212,22 +212,20 @@ void ResidencyModel::ended(uint32_t owner, Status status) {
   ++ended_all_;
 }
 
-void ResidencyModel::fail(uint32_t slot, Status cause) {
+void ResidencyModel::gives_up(uint32_t slot, Event kind, Status cause) {
   Slot& s = slots_[slot];
   if (s.retired) ++sweep_.taken;  // also when it fails by itself before the sweep comes to it
   s.state = State::kLeaving;
   tag_work_[slot].remove = !s.retired;
-  record(Event::kFailed, cause, s.owner, s.position, s.word, slot);
-  ended(s.owner, cause);
+  record(kind, cause, s.owner, s.position, s.word, slot);
 }
 
-void ResidencyModel::leave(uint32_t slot, Status cause) {
-  Slot& s = slots_[slot];
-  if (s.retired) ++sweep_.taken;
-  s.state = State::kLeaving;
-  tag_work_[slot].remove = !s.retired;
-  record(Event::kLeave, cause, s.owner, s.position, s.word, slot);
+void ResidencyModel::fail(uint32_t slot, Status cause) {
+  gives_up(slot, Event::kFailed, cause);
+  ended(slots_[slot].owner, cause);
 }
+
+void ResidencyModel::leave(uint32_t slot, Status cause) { gives_up(slot, Event::kLeave, cause); }
 
 void ResidencyModel::take(uint32_t slot, Status cause) {
   if (!slots_[slot].retired) ++sweep_.taken;

@@ -225,6 +225,8 @@ class ResidencyModel {
   Status set_profile(const Command& c);
   Status set_owner(const Command& c, const View& view, bool& sweeps);
   void take(uint32_t slot, Status cause);
+  /// The slot's token is not served any more: its tag goes, a record says why.
+  void gives_up(uint32_t slot, Event kind, Status cause);
   void fail(uint32_t slot, Status cause);
   void leave(uint32_t slot, Status cause);
   void ended(uint32_t owner, Status status);

@@ -796,11 +796,6 @@ class Env {
     }
   }
   void ended(const Cmd& c, const Done& d) {
-    if (c.op == kPromote && (d.status == kBudget || d.status == kNoSlot)) {
-      // The effective owner as it was at the time: nothing that adds room may have happened since, so this is strict
-      // only with an idle done stream; the tests that rely on it have one.
-      (void)c;
-    }
     if (d.status != kOk) return;
     if (c.op == kSetOwner) {
       auto& o = owner[c.owner];

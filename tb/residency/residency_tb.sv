@@ -166,9 +166,8 @@ module residency_tb
     output logic [31:0] trace_slot_o,
     output logic [15:0] trace_data_o,
 
-    // a row of the slot table
+    // the contract in a row of the slot table
     input  logic [31:0] peek_slot_i,
-    output logic [ 1:0] peek_state_o,
     output logic [15:0] peek_dwell_o,
 
     // for messages: where the loop stands
@@ -351,7 +350,6 @@ module residency_tb
   end
   residency_pkg::row_t peek;
   assign peek = u_dut.u_rows.mem[slot_t'(peek_slot_i)];
-  assign peek_state_o = peek.state;
   assign peek_dwell_o = peek.dwell;
 
   assign loop_o = {7'(0), u_dut.sweeping_q, 4'(0), u_dut.sw_q.phase, 8'(u_dut.fills_q), 2'(0), u_dut.st_q};

@@ -301,7 +301,8 @@ Json reference_costs(uint32_t lanes) {
     for (uint32_t i = 0; i < n; ++i) {
       if (!wanted(i)) continue;
       weights += i + 1.0;
-      beats += (i + lanes) / lanes;
+      const uint32_t full_and_last = (i + lanes) / lanes;  // the query at position i sends i + 1 weights
+      beats += full_and_last;
     }
     return std::pair(kPairs * weights, kPairs * beats);
   };

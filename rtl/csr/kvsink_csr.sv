@@ -72,6 +72,7 @@ module kvsink_csr
     // what is counted
     input mux_count_t         mux_count_i,
     input port_count_t        port_count_i,
+    input walk_count_t        walk_count_i,
     input ctrl_count_t        ctrl_count_i,
     input logic               sram_conflict_i,
     input logic               merge_done_i,
@@ -350,8 +351,9 @@ module kvsink_csr
   // ----------------------------------------------------------------------------------------------------------- counters
   // The order is that of the map.
   localparam int unsigned Events = 39;
-  localparam int unsigned Wides = 2;
-  localparam int unsigned Tail = 3;  // events behind the wide ones in the map
+  localparam int unsigned Wides = 5;
+  localparam int unsigned FirstWides = 2;  // of these, those that stand in front of the tail in the map
+  localparam int unsigned Tail = 20;  // events behind them in the map
   logic [Events+Tail-1:0] count_event;
   logic refused_pulse, command_pulse, done_pulse;
   logic range_pulse, address_pulse, window_pulse;
@@ -422,14 +424,41 @@ module kvsink_csr
     count_event[39] = command_pulse;
     count_event[40] = done_pulse;
     count_event[41] = refused_pulse;
+    count_event[42] = walk_count_i.hit;
+    count_event[43] = walk_count_i.read;
+    count_event[44] = walk_count_i.prefetch;
+    count_event[45] = walk_count_i.dropped;
+    count_event[46] = ctrl_count_i.rollback;
+    count_event[47] = ctrl_count_i.referenced;
+    count_event[48] = ctrl_count_i.released;
+    count_event[49] = ctrl_count_i.refused_budget;
+    count_event[50] = ctrl_count_i.refused_no_slot;
+    count_event[51] = ctrl_count_i.refused_no_entry;
+    count_event[52] = ctrl_count_i.refused_window;
+    count_event[53] = ctrl_count_i.refused_log_full;
+    count_event[54] = ctrl_count_i.placed;
+    count_event[55] = ctrl_count_i.plan_missed;
+    count_event[56] = ctrl_count_i.plan_denied_promotion;
+    count_event[57] = ctrl_count_i.plan_denied_eviction;
+    count_event[58] = port_count_i.promo_far_beat;
   end
 
-  // Pairs of words; the wide counters stand in front of the last three events in the map and behind them in the memory.
+  logic [Wides-1:0][31:0] count_wide;
+  always_comb begin
+    count_wide[0] = 32'(ctrl_count_i.slots_used);
+    count_wide[1] = merge_done_i ? merge_sink_mass_i : 32'd0;
+    count_wide[2] = 32'(walk_count_i.answers);
+    count_wide[3] = 32'(ctrl_count_i.filling);
+    count_wide[4] = 32'(ctrl_count_i.records);
+  end
+
+  // Pairs of words; the first wide counters stand in front of the tail in the map and behind it in the memory.
   logic [5:0] map_index;
   assign map_index = hwif_out.count.addr[8:3];
   always_comb begin
     count_index = map_index;
-    if (32'(map_index) >= Events + Wides) count_index = map_index - 6'(Wides);
+    if (32'(map_index) >= Events + FirstWides + Tail) count_index = map_index;
+    else if (32'(map_index) >= Events + FirstWides) count_index = map_index - 6'(FirstWides);
     else if (32'(map_index) >= Events) count_index = map_index + 6'(Tail);
   end
 
@@ -459,7 +488,7 @@ module kvsink_csr
       .clk_i,
       .rst_ni,
       .event_i   (count_event),
-      .wide_i    ({merge_done_i ? merge_sink_mass_i : 32'd0, 32'(ctrl_count_i.slots_used)}),
+      .wide_i    (count_wide),
       .rd_valid_i(count_pending_q),
       .rd_index_i(count_index_q),
       .rd_done_o (count_done),
@@ -508,6 +537,8 @@ module kvsink_csr
     hwif_in.cap_tensors.value.next = Tensors;
     hwif_in.cap_stride_sets.value.next = StrideSets;
     hwif_in.cap_score_lanes.value.next = ScoreLanes;
+    hwif_in.cap_plans.value.next = Plans;
+    hwif_in.cap_plan_items.value.next = PlanItems;
 
     hwif_in.status.cmd_busy.next = cmd_busy;
     hwif_in.status.done_available.next = done_waits;

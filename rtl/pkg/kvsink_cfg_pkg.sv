@@ -21,6 +21,8 @@ package kvsink_cfg_pkg;
     int unsigned translations;  // block table words held by the walker
     int unsigned readers;       // lookup lists of the bypass mux
     int unsigned profiles;      // profiles
+    int unsigned plans;         // plans at a time
+    int unsigned plan_items;    // items a plan
     int unsigned lanes;         // fp32 lanes of the merge unit
     int unsigned bus_bits;      // AXI4 read data
     int unsigned row_reads;     // row reads in flight
@@ -43,6 +45,8 @@ package kvsink_cfg_pkg;
       translations: 64,
       readers: 4,
       profiles: 2,
+      plans: 2,
+      plan_items: 32,
       lanes: 4,
       bus_bits: 128,
       row_reads: 32,
@@ -64,6 +68,8 @@ package kvsink_cfg_pkg;
       translations: 2048,
       readers: 8,
       profiles: 4,
+      plans: 2,
+      plan_items: 64,
       lanes: 8,
       bus_bits: 256,
       row_reads: 128,
@@ -85,6 +91,8 @@ package kvsink_cfg_pkg;
       translations: 8192,
       readers: 16,
       profiles: 8,
+      plans: 4,
+      plan_items: 64,
       lanes: 16,
       bus_bits: 512,
       row_reads: 256,
@@ -134,6 +142,8 @@ package kvsink_cfg_pkg;
   localparam int unsigned Translations = Named.translations;
   localparam int unsigned Readers = Named.readers;
   localparam int unsigned Profiles = Named.profiles;
+  localparam int unsigned Plans = Named.plans;
+  localparam int unsigned PlanItems = Named.plan_items;
   localparam int unsigned Lanes = `KVSINK_LANES;
   localparam int unsigned BusBits = `KVSINK_BUS_BITS;
   localparam int unsigned RowReads = `KVSINK_ROW_READS;

@@ -546,27 +546,42 @@ package kvsink_pkg;
   } walk_count_t;
 
   typedef struct packed {
+    logic promo_far_beat;  // of promo_beat, those of promotion channels behind the first
     logic table_burst;
     logic bulk_burst;
     logic promo_burst;
     logic table_beat;
     logic bulk_beat;
     logic promo_beat;
-    logic ar_stall;     // ARVALID and not ARREADY
-    logic r_idle;       // reads in flight, no beat
+    logic ar_stall;        // ARVALID and not ARREADY
+    logic r_idle;          // reads in flight, no beat
     logic error_beat;
-    logic stray_beat;   // a beat of an ID that has nothing outstanding
+    logic stray_beat;      // a beat of an ID that has nothing outstanding
   } port_count_t;
 
   typedef struct packed {
-    logic   granted;
-    logic   refused;
-    logic   resident;         // promotion complete
-    logic   failed;           // promotion ended otherwise
-    logic   left;             // a resident slot left
-    logic   evicted;          // of these, by pressure or threshold
-    logic   deadline_missed;
-    slots_t slots_used;       // level: slots not FREE
+    logic                     granted;
+    logic                     refused;
+    logic                     resident;               // promotion complete
+    logic                     failed;                 // promotion ended otherwise
+    logic                     left;                   // a resident slot left
+    logic                     evicted;                // of these, by pressure or threshold
+    logic                     deadline_missed;
+    logic                     rollback;               // an outermost window ended with commit(0)
+    logic                     referenced;             // a prefix owner was named
+    logic                     released;               // and was let go of
+    logic                     refused_budget;         // of refused, by reason
+    logic                     refused_no_slot;
+    logic                     refused_no_entry;
+    logic                     refused_window;
+    logic                     refused_log_full;
+    logic                     placed;                 // of granted, by scores
+    logic                     plan_missed;            // an item of a plan ended without its token being placed
+    logic                     plan_denied_promotion;  // wanted, and outside a plan's envelope
+    logic                     plan_denied_eviction;
+    slots_t                   slots_used;             // levels: slots not FREE
+    slots_t                   filling;                // slots FILLING
+    logic [$clog2(4*Slots):0] records;                // records that wait for the log
   } ctrl_count_t;
 
 endpackage

@@ -419,6 +419,7 @@ module axi_read_port
     count_d.table_beat = shown[Table];
     count_d.bulk_beat = shown[Bulk];
     count_d.promo_beat = promo_shown;
+    count_d.promo_far_beat = promo_shown && !shown[Promo];
     count_d.ar_stall = m_axi_arvalid_o && !m_axi_arready_i;
     count_d.r_idle = !m_axi_rvalid_i && more_to_come;
     count_d.error_beat = shown != '0 && r_error_q;

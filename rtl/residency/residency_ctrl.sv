@@ -914,6 +914,8 @@ module residency_ctrl
     mul_b_d = mul_b_q;
     count_d = '0;
     count_d.slots_used = slots_t'(used_q);
+    count_d.filling = slots_t'(fills_q);
+    count_d.records = ($bits(count_d.records))'(rec_count);
     used_d = used_q;
     reserve_d = reserve_q;
     minimum_d = minimum_q;
@@ -1185,6 +1187,7 @@ module residency_ctrl
               rec_in.event_.cause = (cmd_q.opcode == OpOpen) ? StWindow : (cmd_q.count != '0) ? StOk : StAborted;
               rec_in.event_.owner = cmd_q.owner;
               rec_in.event_.position = (cmd_q.opcode == OpOpen) ? 32'(orow_rdata.committed) : cmd_q.count;
+              count_d.rollback = cmd_q.opcode == OpCommit && cmd_q.count == '0;
             end
             cmd_done = st_d != StLength2;
           end
@@ -1389,6 +1392,7 @@ module residency_ctrl
           orow_waddr = owner_t'(so_prefix_owner);
           orow_loop = named_q;
           orow_loop.refs = named_q.refs + ($clog2(Owners) + 1)'(1);
+          count_d.referenced = 1'b1;
         end
         st_d = StOwner6;
       end
@@ -1403,6 +1407,7 @@ module residency_ctrl
           orow_waddr = own_q.prefix_owner;
           orow_loop = orow_rdata;
           orow_loop.refs = orow_rdata.refs - ($clog2(Owners) + 1)'(1);
+          count_d.released = 1'b1;
           if (orow_rdata.refs == ($clog2(Owners) + 1)'(1)) begin
             sw_d.demote = 1'b1;
             sw_d.demote_owner = own_q.prefix_owner;
@@ -1946,6 +1951,12 @@ module residency_ctrl
 
     if (fin) begin
       count_d.refused = fin_status != StOk && fin_status != StAlready;
+      count_d.refused_budget = fin_status == StBudget;
+      count_d.refused_no_slot = fin_status == StNoSlot;
+      count_d.refused_no_entry = fin_status == StNoEntry;
+      count_d.refused_window = fin_status == StWindow;
+      count_d.refused_log_full = fin_status == StLogFull;
+      count_d.placed = fin_status == StOk && (g_q.source == SrcTop || g_q.source == SrcCandidate);
       if ((fin_status == StBudget || fin_status == StNoSlot || fin_status == StNoEntry) && own_q.refs == '0 &&
           !press_q && !(sweeping_q && sw_q.kind == SwPressure)) begin
         press_d = 1'b1;

@@ -131,6 +131,7 @@ module kvsink_top
 
   mux_count_t mux_count;
   port_count_t port_count;
+  walk_count_t walk_count;
   ctrl_count_t ctrl_count;
   logic sram_conflict;
   logic merge_done, merge_weighted, merge_nan, merge_error;
@@ -185,6 +186,7 @@ module kvsink_top
       .log_last_crc_i     (log_last_crc),
       .mux_count_i        (mux_count),
       .port_count_i       (port_count),
+      .walk_count_i       (walk_count),
       .ctrl_count_i       (ctrl_count),
       .sram_conflict_i    (sram_conflict),
       .merge_done_i       (merge_done),
@@ -231,7 +233,6 @@ module kvsink_top
   logic table_rd_valid, table_rd_ready, table_mem_valid;
   rd_req_t table_rd;
   rd_rsp_t table_mem;
-  walk_count_t walk_count_unused;  // its counters belong to memory movement; table beats are counted at the port
 
   block_walker #(
       .Clients(WalkClients)
@@ -253,7 +254,7 @@ module kvsink_top
       .rd_o       (table_rd),
       .mem_valid_i(table_mem_valid),
       .mem_i      (table_mem),
-      .count_o    (walk_count_unused)
+      .count_o    (walk_count)
   );
 
   // ---- tag array

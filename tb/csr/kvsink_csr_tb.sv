@@ -88,8 +88,11 @@ module kvsink_csr_tb
 
     input logic [ $bits(mux_count_t)-1:0] mux_count_i,
     input logic [$bits(port_count_t)-1:0] port_count_i,
-    input logic [                    6:0] ctrl_pulses_i,
+    input logic [$bits(walk_count_t)-1:0] walk_count_i,
+    input logic [                   18:0] ctrl_pulses_i,
     input logic [                   15:0] slots_used_i,
+    input logic [                   15:0] filling_i,
+    input logic [                   15:0] records_i,
     input logic                           sram_conflict_i,
     input logic                           merge_done_i,
     input logic                           merge_weighted_i,
@@ -102,6 +105,11 @@ module kvsink_csr_tb
     input logic                           bulk_valid_i,
     input logic                           bulk_ready_i
 );
+
+  ctrl_count_t ctrl_count;
+  assign ctrl_count = {
+    ctrl_pulses_i, slots_t'(slots_used_i), slots_t'(filling_i), ($bits(ctrl_count.records))'(records_i)
+  };
 
   ctl_cfg_t ctl;
   layout_cfg_t layout;
@@ -149,7 +157,7 @@ module kvsink_csr_tb
 
   // A small configuration does not look at all of their bits.
   logic unused;
-  assign unused = ^{log_level_i, slots_used_i};
+  assign unused = ^{log_level_i, slots_used_i, filling_i, records_i};
 
   kvsink_csr u_dut (
       .clk_i,
@@ -199,7 +207,8 @@ module kvsink_csr_tb
       .log_last_crc_i,
       .mux_count_i      (mux_count_t'(mux_count_i)),
       .port_count_i     (port_count_t'(port_count_i)),
-      .ctrl_count_i     (ctrl_count_t'({ctrl_pulses_i, slots_t'(slots_used_i)})),
+      .walk_count_i     (walk_count_t'(walk_count_i)),
+      .ctrl_count_i     (ctrl_count),
       .sram_conflict_i,
       .merge_done_i,
       .merge_weighted_i,

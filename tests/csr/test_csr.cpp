@@ -25,10 +25,11 @@ namespace {
 using Model = CSR_MODEL;
 
 #ifdef CSR_SMALL
-constexpr uint32_t kLayers = 8, kHeads = 8, kSlots = 32, kPositions = 512, kRowBeats = 8, kBeat = 16, kLog = 256;
+constexpr uint32_t kLayers = 8, kHeads = 8, kSlots = 32, kPositions = 512, kRowBeats = 8, kBeat = 16, kLog = 256,
+                   kPlans = 2, kPlanItems = 32;
 #else
 constexpr uint32_t kLayers = 128, kHeads = 128, kSlots = 256, kPositions = 131072, kRowBeats = 36, kBeat = 32,
-                   kLog = 1024;
+                   kLog = 1024, kPlans = 2, kPlanItems = 64;
 #endif
 
 #define REG(member) static_cast<uint32_t>(offsetof(kvsink_regs_t, member))
@@ -58,6 +59,7 @@ class Bench {
     m_->log_valid_i = 0;
     m_->log_level_i = 0;
     m_->mux_count_i = m_->port_count_i = m_->ctrl_pulses_i = m_->slots_used_i = 0;
+    m_->walk_count_i = m_->filling_i = m_->records_i = 0;
     m_->sram_conflict_i = m_->merge_done_i = m_->merge_weighted_i = m_->merge_nan_i = m_->merge_error_i = 0;
     m_->merge_sink_mass_i = 0;
     m_->score_i = 0;
@@ -255,6 +257,8 @@ TEST_CASE("after reset the registers hold the defaults of the design, and the bl
   CHECK(b.get(REG(cap_bus_bits)) == kBeat * 8);
   CHECK(b.get(REG(cap_log_records)) == kLog);
   CHECK(b.get(REG(cap_score_lanes)) == kBeat / 4);
+  CHECK(b.get(REG(cap_plans)) == kPlans);
+  CHECK(b.get(REG(cap_plan_items)) == kPlanItems);
 
   auto& d = b.dut();
   CHECK(d.t_sink_o == 3 << 14);
@@ -390,7 +394,7 @@ TEST_CASE("an access without a register behind it, or of a part of one, is answe
     CHECK(b.get(REG(errors)) == KVS_BAD_ADDRESS);
     b.set(REG(errors), 0x3ff);
   };
-  for (const uint32_t addr : {0x008u, 0x070u, 0x148u, 0x314u, 0x388u, 0x430u, 0x7f8u, 0x2000u, 0xfffcu}) {
+  for (const uint32_t addr : {0x008u, 0x078u, 0x148u, 0x314u, 0x388u, 0x430u, 0x800u, 0x2000u, 0xfffcu}) {
     INFO("address 0x" << std::hex << addr);
     refused(b.read(addr));
     refused(b.write(addr, 0));
@@ -456,13 +460,36 @@ TEST_CASE("every counter counts its own event, exactly, and is read at one momen
   const unsigned port[] = {KVS_COUNT_TABLE_BURSTS, KVS_COUNT_BULK_BURSTS, KVS_COUNT_PROMO_BURSTS, KVS_COUNT_TABLE_BEATS,
                            KVS_COUNT_BULK_BEATS,   KVS_COUNT_PROMO_BEATS, KVS_COUNT_AR_STALLS,    KVS_COUNT_R_IDLES,
                            KVS_COUNT_ERROR_BEATS,  KVS_COUNT_STRAY_BEATS};
+  inputs.push_back({KVS_COUNT_PROMO_FAR_BEATS, [&d](bool v) { d.port_count_i = v ? 1U << 10 : 0; }});
+  const unsigned walk[] = {KVS_COUNT_WALK_HITS, KVS_COUNT_WALK_READS, KVS_COUNT_WALK_PREFETCHES,
+                           KVS_COUNT_WALK_DROPPED};
+  for (unsigned i = 0; i < 4; i++) {
+    inputs.push_back({walk[i], [&d, i](bool v) { d.walk_count_i = v ? 1U << (3 - i) : 0; }});
+  }
   for (unsigned i = 0; i < 10; i++) {
     inputs.push_back({port[i], [&d, i](bool v) { d.port_count_i = v ? 1u << (9 - i) : 0; }});
   }
-  const unsigned ctrl[] = {KVS_COUNT_GRANTED, KVS_COUNT_REFUSED, KVS_COUNT_RESIDENT,       KVS_COUNT_FAILED,
-                           KVS_COUNT_LEFT,    KVS_COUNT_EVICTED, KVS_COUNT_DEADLINE_MISSED};
-  for (unsigned i = 0; i < 7; i++) {
-    inputs.push_back({ctrl[i], [&d, i](bool v) { d.ctrl_pulses_i = v ? 1u << (6 - i) : 0; }});
+  const unsigned ctrl[] = {KVS_COUNT_GRANTED,
+                           KVS_COUNT_REFUSED,
+                           KVS_COUNT_RESIDENT,
+                           KVS_COUNT_FAILED,
+                           KVS_COUNT_LEFT,
+                           KVS_COUNT_EVICTED,
+                           KVS_COUNT_DEADLINE_MISSED,
+                           KVS_COUNT_ROLLBACKS,
+                           KVS_COUNT_REFERENCES,
+                           KVS_COUNT_RELEASES,
+                           KVS_COUNT_REFUSED_BUDGET,
+                           KVS_COUNT_REFUSED_NO_SLOT,
+                           KVS_COUNT_REFUSED_NO_ENTRY,
+                           KVS_COUNT_REFUSED_WINDOW,
+                           KVS_COUNT_REFUSED_LOG_FULL,
+                           KVS_COUNT_PLACED,
+                           KVS_COUNT_PLAN_MISSED,
+                           KVS_COUNT_PLAN_DENIED_PROMOTIONS,
+                           KVS_COUNT_PLAN_DENIED_EVICTIONS};
+  for (unsigned i = 0; i < 19; i++) {
+    inputs.push_back({ctrl[i], [&d, i](bool v) { d.ctrl_pulses_i = v ? 1U << (18 - i) : 0; }});
   }
   inputs.push_back({KVS_COUNT_SRAM_CONFLICTS, [&d](bool v) { d.sram_conflict_i = v; }});
   inputs.push_back({KVS_COUNT_MERGES, [&d](bool v) { d.merge_done_i = v; }});
@@ -510,14 +537,24 @@ TEST_CASE("every counter counts its own event, exactly, and is read at one momen
   CHECK(b.counter(KVS_COUNT_MERGES) == merges);
   CHECK(b.counter(KVS_COUNT_MERGES_WEIGHTED) == weighted);
   CHECK(b.counter(KVS_COUNT_MERGE_NANS) == nans);
-  uint64_t slots = 0;
+  uint64_t slots = 0, filling = 0, records = 0, answers = 0;
   for (unsigned i = 0; i < 500; i++) {
     d.slots_used_i = static_cast<uint32_t>(b.rng()()) % (kSlots + 1);
+    d.filling_i = static_cast<uint32_t>(b.rng()()) % (kSlots + 1);
+    d.records_i = static_cast<uint32_t>(b.rng()()) % (4 * kSlots + 1);
+    const uint32_t answered = static_cast<uint32_t>(b.rng()()) % 4;
+    d.walk_count_i = answered << 4;
     slots += d.slots_used_i;
+    filling += d.filling_i;
+    records += d.records_i;
+    answers += answered;
     b.step();
   }
-  d.slots_used_i = 0;
+  d.slots_used_i = d.filling_i = d.records_i = d.walk_count_i = 0;
   CHECK(b.counter(KVS_COUNT_SLOT_CYCLES) == slots);
+  CHECK(b.counter(KVS_COUNT_FILLING_CYCLES) == filling);
+  CHECK(b.counter(KVS_COUNT_RECORD_CYCLES) == records);
+  CHECK(b.counter(KVS_COUNT_WALK_ANSWERS) == answers);
 
   // A counter that runs at full speed: both words belong to one moment. The sum crosses 2^32 often.
   d.merge_done_i = 1;

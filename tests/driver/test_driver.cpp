@@ -30,9 +30,9 @@ class Fake {
   Fake() {
     regs[REG(id)] = KVSINK_REGS__ID__VALUE_reset;
     regs[REG(version)] = KVSINK_REGS__VERSION__MAJOR_reset << 16;
-    const uint32_t caps[] = {1, 128, 128, 64,  1152, 131072, 32768, 64,  64, 256, 4194304, 2048,
-                             8, 4,   8,   256, 128,  1024,   64,    512, 8,  4,   4,       8};
-    for (uint32_t i = 0; i < 24; i++) regs[REG(cap_config_id) + 4 * i] = caps[i];
+    const uint32_t caps[] = {1, 128, 128, 64,  1152, 131072, 32768, 64, 64, 256, 4194304, 2048, 8,
+                             4, 8,   256, 128, 1024, 64,     512,   8,  4,  4,   8,       2,    64};
+    for (uint32_t i = 0; i < 26; i++) regs[REG(cap_config_id) + 4 * i] = caps[i];
     answer = [](const Words& c) { return Words{(c[0] & 0xffff00ff), 11, 22, 33, 44}; };
   }
 
@@ -245,6 +245,26 @@ TEST_CASE("each counter is read from its own register, low word first", "[driver
       {KVS_COUNT_COMMANDS, COUNTER_AT(commands)},
       {KVS_COUNT_COMPLETIONS, COUNTER_AT(completions)},
       {KVS_COUNT_REGISTER_ERRORS, COUNTER_AT(register_errors)},
+      {KVS_COUNT_WALK_HITS, COUNTER_AT(walk_hits)},
+      {KVS_COUNT_WALK_READS, COUNTER_AT(walk_reads)},
+      {KVS_COUNT_WALK_PREFETCHES, COUNTER_AT(walk_prefetches)},
+      {KVS_COUNT_WALK_DROPPED, COUNTER_AT(walk_dropped)},
+      {KVS_COUNT_ROLLBACKS, COUNTER_AT(rollbacks)},
+      {KVS_COUNT_REFERENCES, COUNTER_AT(references)},
+      {KVS_COUNT_RELEASES, COUNTER_AT(releases)},
+      {KVS_COUNT_REFUSED_BUDGET, COUNTER_AT(refused_budget)},
+      {KVS_COUNT_REFUSED_NO_SLOT, COUNTER_AT(refused_no_slot)},
+      {KVS_COUNT_REFUSED_NO_ENTRY, COUNTER_AT(refused_no_entry)},
+      {KVS_COUNT_REFUSED_WINDOW, COUNTER_AT(refused_window)},
+      {KVS_COUNT_REFUSED_LOG_FULL, COUNTER_AT(refused_log_full)},
+      {KVS_COUNT_PLACED, COUNTER_AT(placed)},
+      {KVS_COUNT_PLAN_MISSED, COUNTER_AT(plan_missed)},
+      {KVS_COUNT_PLAN_DENIED_PROMOTIONS, COUNTER_AT(plan_denied_promotions)},
+      {KVS_COUNT_PLAN_DENIED_EVICTIONS, COUNTER_AT(plan_denied_evictions)},
+      {KVS_COUNT_PROMO_FAR_BEATS, COUNTER_AT(promo_far_beats)},
+      {KVS_COUNT_WALK_ANSWERS, COUNTER_AT(walk_answers)},
+      {KVS_COUNT_FILLING_CYCLES, COUNTER_AT(filling_cycles)},
+      {KVS_COUNT_RECORD_CYCLES, COUNTER_AT(record_cycles)},
   };
   REQUIRE(at.size() == KVS_COUNTERS);
   Ready r;

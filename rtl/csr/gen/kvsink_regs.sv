@@ -95,6 +95,8 @@ module kvsink_regs (
         logic cap_tensors;
         logic cap_stride_sets;
         logic cap_score_lanes;
+        logic cap_plans;
+        logic cap_plan_items;
         logic t_sink;
         logic t_pin;
         logic t_promote;
@@ -243,6 +245,12 @@ module kvsink_regs (
         decoded_reg_strb.cap_score_lanes = cpuif_req_masked & (cpuif_addr == 16'h6c) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h6c);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h6c) & !cpuif_req_is_wr;
+        decoded_reg_strb.cap_plans = cpuif_req_masked & (cpuif_addr == 16'h70) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h70);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h70) & !cpuif_req_is_wr;
+        decoded_reg_strb.cap_plan_items = cpuif_req_masked & (cpuif_addr == 16'h74) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h74);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h74) & !cpuif_req_is_wr;
         decoded_reg_strb.t_sink = cpuif_req_masked & (cpuif_addr == 16'h100);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h100);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h100);
@@ -395,10 +403,10 @@ module kvsink_regs (
         decoded_reg_strb.log_last_crc = cpuif_req_masked & (cpuif_addr == 16'h42c) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h42c);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h42c) & !cpuif_req_is_wr;
-        decoded_reg_strb.count = cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h15f);
-        is_external |= cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h15f);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h15f);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h15f);
+        decoded_reg_strb.count = cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h1ff);
+        is_external |= cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h1ff);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h1ff);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 16'h600) & (cpuif_addr <= 16'h600 + 16'h1ff);
         decoded_reg_strb.base = cpuif_req_masked & (cpuif_addr >= 16'h1000) & (cpuif_addr <= 16'h1000 + 16'hfff) & cpuif_req_is_wr;
         is_external |= cpuif_req_masked & (cpuif_addr >= 16'h1000) & (cpuif_addr <= 16'h1000 + 16'hfff) & cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 16'h1000) & (cpuif_addr <= 16'h1000 + 16'hfff);
@@ -2519,7 +2527,7 @@ module kvsink_regs (
             readback_data_var[31:0] = 32'h3153564b;
         end
         if(rd_mux_addr == 16'h4) begin
-            readback_data_var[15:0] = 16'h0;
+            readback_data_var[15:0] = 16'h1;
             readback_data_var[31:16] = 16'h1;
         end
         if(rd_mux_addr == 16'h10) begin
@@ -2593,6 +2601,12 @@ module kvsink_regs (
         end
         if(rd_mux_addr == 16'h6c) begin
             readback_data_var[31:0] = hwif_in.cap_score_lanes.value.next;
+        end
+        if(rd_mux_addr == 16'h70) begin
+            readback_data_var[31:0] = hwif_in.cap_plans.value.next;
+        end
+        if(rd_mux_addr == 16'h74) begin
+            readback_data_var[31:0] = hwif_in.cap_plan_items.value.next;
         end
         if(rd_mux_addr == 16'h100) begin
             readback_data_var[31:0] = field_storage.t_sink.value.value;
@@ -2763,7 +2777,7 @@ module kvsink_regs (
         if(rd_mux_addr == 16'h42c) begin
             readback_data_var[31:0] = hwif_in.log_last_crc.value.next;
         end
-        if((rd_mux_addr >= 16'h600) && (rd_mux_addr <= 16'h600 + 16'h15f)) begin
+        if((rd_mux_addr >= 16'h600) && (rd_mux_addr <= 16'h600 + 16'h1ff)) begin
             readback_data_var = hwif_in.count.rd_data;
         end
         if((rd_mux_addr >= 16'h1000) && (rd_mux_addr <= 16'h1000 + 16'hfff)) begin

@@ -201,6 +201,22 @@ package kvsink_regs_pkg;
     } kvsink_regs__cap_score_lanes__in_t;
 
     typedef struct {
+        logic [31:0] next;
+    } kvsink_regs__cap_plans__value__in_t;
+
+    typedef struct {
+        kvsink_regs__cap_plans__value__in_t value;
+    } kvsink_regs__cap_plans__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } kvsink_regs__cap_plan_items__value__in_t;
+
+    typedef struct {
+        kvsink_regs__cap_plan_items__value__in_t value;
+    } kvsink_regs__cap_plan_items__in_t;
+
+    typedef struct {
         logic next;
     } kvsink_regs__status__cmd_busy__in_t;
 
@@ -377,6 +393,8 @@ package kvsink_regs_pkg;
         kvsink_regs__cap_tensors__in_t cap_tensors;
         kvsink_regs__cap_stride_sets__in_t cap_stride_sets;
         kvsink_regs__cap_score_lanes__in_t cap_score_lanes;
+        kvsink_regs__cap_plans__in_t cap_plans;
+        kvsink_regs__cap_plan_items__in_t cap_plan_items;
         kvsink_regs__status__in_t status;
         kvsink_regs__errors__in_t errors;
         kvsink_regs__irq_state__in_t irq_state;

@@ -98,6 +98,7 @@ typedef struct kvs_caps {
   uint32_t translations, readers, profiles, lanes, bus_bits, row_reads;
   uint32_t log_records, top_k, bulk_beats;
   uint32_t planes, tensors, stride_sets, score_lanes;
+  uint32_t plans, plan_items;
 } kvs_caps;
 
 #define KVS_PLANES 8
@@ -299,6 +300,26 @@ typedef enum kvs_counter {
   KVS_COUNT_COMMANDS,
   KVS_COUNT_COMPLETIONS,
   KVS_COUNT_REGISTER_ERRORS,
+  KVS_COUNT_WALK_HITS,
+  KVS_COUNT_WALK_READS,
+  KVS_COUNT_WALK_PREFETCHES,
+  KVS_COUNT_WALK_DROPPED,
+  KVS_COUNT_ROLLBACKS,
+  KVS_COUNT_REFERENCES,
+  KVS_COUNT_RELEASES,
+  KVS_COUNT_REFUSED_BUDGET,
+  KVS_COUNT_REFUSED_NO_SLOT,
+  KVS_COUNT_REFUSED_NO_ENTRY,
+  KVS_COUNT_REFUSED_WINDOW,
+  KVS_COUNT_REFUSED_LOG_FULL,
+  KVS_COUNT_PLACED,
+  KVS_COUNT_PLAN_MISSED,
+  KVS_COUNT_PLAN_DENIED_PROMOTIONS,
+  KVS_COUNT_PLAN_DENIED_EVICTIONS,
+  KVS_COUNT_PROMO_FAR_BEATS,
+  KVS_COUNT_WALK_ANSWERS,
+  KVS_COUNT_FILLING_CYCLES,
+  KVS_COUNT_RECORD_CYCLES,
   KVS_COUNTERS /* how many there are */
 } kvs_counter;
 

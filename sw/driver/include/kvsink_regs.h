@@ -21,7 +21,7 @@ extern "C" {
 #define KVSINK_REGS__VERSION__MINOR_bm 0xffff
 #define KVSINK_REGS__VERSION__MINOR_bp 0
 #define KVSINK_REGS__VERSION__MINOR_bw 16
-#define KVSINK_REGS__VERSION__MINOR_reset 0x0
+#define KVSINK_REGS__VERSION__MINOR_reset 0x1
 #define KVSINK_REGS__VERSION__MAJOR_bm 0xffff0000
 #define KVSINK_REGS__VERSION__MAJOR_bp 16
 #define KVSINK_REGS__VERSION__MAJOR_bw 16
@@ -146,6 +146,16 @@ extern "C" {
 #define KVSINK_REGS__CAP_SCORE_LANES__VALUE_bm 0xffffffff
 #define KVSINK_REGS__CAP_SCORE_LANES__VALUE_bp 0
 #define KVSINK_REGS__CAP_SCORE_LANES__VALUE_bw 32
+
+// reg - kvsink_regs.cap_plans
+#define KVSINK_REGS__CAP_PLANS__VALUE_bm 0xffffffff
+#define KVSINK_REGS__CAP_PLANS__VALUE_bp 0
+#define KVSINK_REGS__CAP_PLANS__VALUE_bw 32
+
+// reg - kvsink_regs.cap_plan_items
+#define KVSINK_REGS__CAP_PLAN_ITEMS__VALUE_bm 0xffffffff
+#define KVSINK_REGS__CAP_PLAN_ITEMS__VALUE_bp 0
+#define KVSINK_REGS__CAP_PLAN_ITEMS__VALUE_bw 32
 
 // reg - kvsink_regs.t_sink
 #define KVSINK_REGS__T_SINK__VALUE_bm 0xffffffff
@@ -962,6 +972,206 @@ typedef struct __attribute__ ((__packed__)) {
 #define KVSINK_REGS__COUNT__REGISTER_ERRORS_HI__VALUE_bp 0
 #define KVSINK_REGS__COUNT__REGISTER_ERRORS_HI__VALUE_bw 32
 
+// reg - kvsink_regs.count.walk_hits_lo
+#define KVSINK_REGS__COUNT__WALK_HITS_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_HITS_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_HITS_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_hits_hi
+#define KVSINK_REGS__COUNT__WALK_HITS_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_HITS_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_HITS_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_reads_lo
+#define KVSINK_REGS__COUNT__WALK_READS_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_READS_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_READS_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_reads_hi
+#define KVSINK_REGS__COUNT__WALK_READS_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_READS_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_READS_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_prefetches_lo
+#define KVSINK_REGS__COUNT__WALK_PREFETCHES_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_PREFETCHES_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_PREFETCHES_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_prefetches_hi
+#define KVSINK_REGS__COUNT__WALK_PREFETCHES_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_PREFETCHES_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_PREFETCHES_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_dropped_lo
+#define KVSINK_REGS__COUNT__WALK_DROPPED_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_DROPPED_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_DROPPED_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_dropped_hi
+#define KVSINK_REGS__COUNT__WALK_DROPPED_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_DROPPED_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_DROPPED_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.rollbacks_lo
+#define KVSINK_REGS__COUNT__ROLLBACKS_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__ROLLBACKS_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__ROLLBACKS_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.rollbacks_hi
+#define KVSINK_REGS__COUNT__ROLLBACKS_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__ROLLBACKS_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__ROLLBACKS_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.references_lo
+#define KVSINK_REGS__COUNT__REFERENCES_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFERENCES_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFERENCES_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.references_hi
+#define KVSINK_REGS__COUNT__REFERENCES_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFERENCES_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFERENCES_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.releases_lo
+#define KVSINK_REGS__COUNT__RELEASES_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__RELEASES_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__RELEASES_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.releases_hi
+#define KVSINK_REGS__COUNT__RELEASES_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__RELEASES_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__RELEASES_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_budget_lo
+#define KVSINK_REGS__COUNT__REFUSED_BUDGET_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_BUDGET_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_BUDGET_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_budget_hi
+#define KVSINK_REGS__COUNT__REFUSED_BUDGET_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_BUDGET_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_BUDGET_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_no_slot_lo
+#define KVSINK_REGS__COUNT__REFUSED_NO_SLOT_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_NO_SLOT_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_NO_SLOT_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_no_slot_hi
+#define KVSINK_REGS__COUNT__REFUSED_NO_SLOT_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_NO_SLOT_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_NO_SLOT_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_no_entry_lo
+#define KVSINK_REGS__COUNT__REFUSED_NO_ENTRY_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_NO_ENTRY_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_NO_ENTRY_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_no_entry_hi
+#define KVSINK_REGS__COUNT__REFUSED_NO_ENTRY_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_NO_ENTRY_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_NO_ENTRY_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_window_lo
+#define KVSINK_REGS__COUNT__REFUSED_WINDOW_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_WINDOW_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_WINDOW_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_window_hi
+#define KVSINK_REGS__COUNT__REFUSED_WINDOW_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_WINDOW_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_WINDOW_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_log_full_lo
+#define KVSINK_REGS__COUNT__REFUSED_LOG_FULL_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_LOG_FULL_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_LOG_FULL_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.refused_log_full_hi
+#define KVSINK_REGS__COUNT__REFUSED_LOG_FULL_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__REFUSED_LOG_FULL_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__REFUSED_LOG_FULL_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.placed_lo
+#define KVSINK_REGS__COUNT__PLACED_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLACED_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLACED_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.placed_hi
+#define KVSINK_REGS__COUNT__PLACED_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLACED_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLACED_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.plan_missed_lo
+#define KVSINK_REGS__COUNT__PLAN_MISSED_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLAN_MISSED_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLAN_MISSED_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.plan_missed_hi
+#define KVSINK_REGS__COUNT__PLAN_MISSED_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLAN_MISSED_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLAN_MISSED_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.plan_denied_promotions_lo
+#define KVSINK_REGS__COUNT__PLAN_DENIED_PROMOTIONS_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLAN_DENIED_PROMOTIONS_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLAN_DENIED_PROMOTIONS_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.plan_denied_promotions_hi
+#define KVSINK_REGS__COUNT__PLAN_DENIED_PROMOTIONS_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLAN_DENIED_PROMOTIONS_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLAN_DENIED_PROMOTIONS_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.plan_denied_evictions_lo
+#define KVSINK_REGS__COUNT__PLAN_DENIED_EVICTIONS_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLAN_DENIED_EVICTIONS_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLAN_DENIED_EVICTIONS_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.plan_denied_evictions_hi
+#define KVSINK_REGS__COUNT__PLAN_DENIED_EVICTIONS_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PLAN_DENIED_EVICTIONS_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PLAN_DENIED_EVICTIONS_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.promo_far_beats_lo
+#define KVSINK_REGS__COUNT__PROMO_FAR_BEATS_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PROMO_FAR_BEATS_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PROMO_FAR_BEATS_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.promo_far_beats_hi
+#define KVSINK_REGS__COUNT__PROMO_FAR_BEATS_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__PROMO_FAR_BEATS_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__PROMO_FAR_BEATS_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_answers_lo
+#define KVSINK_REGS__COUNT__WALK_ANSWERS_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_ANSWERS_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_ANSWERS_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.walk_answers_hi
+#define KVSINK_REGS__COUNT__WALK_ANSWERS_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__WALK_ANSWERS_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__WALK_ANSWERS_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.filling_cycles_lo
+#define KVSINK_REGS__COUNT__FILLING_CYCLES_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__FILLING_CYCLES_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__FILLING_CYCLES_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.filling_cycles_hi
+#define KVSINK_REGS__COUNT__FILLING_CYCLES_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__FILLING_CYCLES_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__FILLING_CYCLES_HI__VALUE_bw 32
+
+// reg - kvsink_regs.count.record_cycles_lo
+#define KVSINK_REGS__COUNT__RECORD_CYCLES_LO__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__RECORD_CYCLES_LO__VALUE_bp 0
+#define KVSINK_REGS__COUNT__RECORD_CYCLES_LO__VALUE_bw 32
+
+// reg - kvsink_regs.count.record_cycles_hi
+#define KVSINK_REGS__COUNT__RECORD_CYCLES_HI__VALUE_bm 0xffffffff
+#define KVSINK_REGS__COUNT__RECORD_CYCLES_HI__VALUE_bp 0
+#define KVSINK_REGS__COUNT__RECORD_CYCLES_HI__VALUE_bw 32
+
 // regfile - kvsink_regs.count
 typedef struct __attribute__ ((__packed__)) {
     uint32_t cycles_lo;
@@ -1052,6 +1262,46 @@ typedef struct __attribute__ ((__packed__)) {
     uint32_t completions_hi;
     uint32_t register_errors_lo;
     uint32_t register_errors_hi;
+    uint32_t walk_hits_lo;
+    uint32_t walk_hits_hi;
+    uint32_t walk_reads_lo;
+    uint32_t walk_reads_hi;
+    uint32_t walk_prefetches_lo;
+    uint32_t walk_prefetches_hi;
+    uint32_t walk_dropped_lo;
+    uint32_t walk_dropped_hi;
+    uint32_t rollbacks_lo;
+    uint32_t rollbacks_hi;
+    uint32_t references_lo;
+    uint32_t references_hi;
+    uint32_t releases_lo;
+    uint32_t releases_hi;
+    uint32_t refused_budget_lo;
+    uint32_t refused_budget_hi;
+    uint32_t refused_no_slot_lo;
+    uint32_t refused_no_slot_hi;
+    uint32_t refused_no_entry_lo;
+    uint32_t refused_no_entry_hi;
+    uint32_t refused_window_lo;
+    uint32_t refused_window_hi;
+    uint32_t refused_log_full_lo;
+    uint32_t refused_log_full_hi;
+    uint32_t placed_lo;
+    uint32_t placed_hi;
+    uint32_t plan_missed_lo;
+    uint32_t plan_missed_hi;
+    uint32_t plan_denied_promotions_lo;
+    uint32_t plan_denied_promotions_hi;
+    uint32_t plan_denied_evictions_lo;
+    uint32_t plan_denied_evictions_hi;
+    uint32_t promo_far_beats_lo;
+    uint32_t promo_far_beats_hi;
+    uint32_t walk_answers_lo;
+    uint32_t walk_answers_hi;
+    uint32_t filling_cycles_lo;
+    uint32_t filling_cycles_hi;
+    uint32_t record_cycles_lo;
+    uint32_t record_cycles_hi;
 } kvsink_regs__count_t;
 
 // mem - kvsink_regs.base
@@ -1088,7 +1338,9 @@ typedef struct __attribute__ ((__packed__)) {
     uint32_t cap_tensors;
     uint32_t cap_stride_sets;
     uint32_t cap_score_lanes;
-    uint8_t RESERVED_70_ff[0x90];
+    uint32_t cap_plans;
+    uint32_t cap_plan_items;
+    uint8_t RESERVED_78_ff[0x88];
     uint32_t t_sink;
     uint32_t t_pin;
     uint32_t t_promote;
@@ -1141,7 +1393,7 @@ typedef struct __attribute__ ((__packed__)) {
     uint32_t log_last_crc;
     uint8_t RESERVED_430_5ff[0x1d0];
     kvsink_regs__count_t count;
-    uint8_t RESERVED_760_fff[0x8a0];
+    uint8_t RESERVED_800_fff[0x800];
     kvsink_regs__base_t base;
 } kvsink_regs_t;
 

@@ -11,7 +11,9 @@ SAMPLES   ?= 20000
 MODELS    ?= ../shared/models
 UNIT      ?=
 LIB       ?= osu018
-PDK       ?=
+PDK       ?= $(wildcard ../shared/pdk)
+POINT     ?=
+MEM       ?=
 VERILATOR ?=
 YOSYS     ?=
 PYTHON    ?= python3
@@ -19,6 +21,7 @@ BUILD     ?= build
 JOBS      ?= $(shell nproc 2>/dev/null || echo 2)
 
 PY     := .venv/bin/python
+SYNTH  := --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(UNIT),--unit $(UNIT))
 KVSINK := $(BUILD)/bin/kvsink
 export PYTHON VERILATOR YOSYS
 
@@ -28,7 +31,7 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -85,8 +88,11 @@ format: env-all ## rewrite sources in the project's format
 docs: env ## the pages that are made from data
 	@$(PY) scripts/docs.py
 
-synth: env-all ## area of each unit and of the top (UNIT=, CONFIG=, LIB=osu018|none)
-	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) $(if $(UNIT),--unit $(UNIT))
+synth: env-all ## area of each unit and of the top (UNIT=, CONFIG=, LIB=, POINT=area|speed, MEM=FILE|none)
+	@$(PY) scripts/synth/synth.py $(SYNTH) --jobs $(JOBS) $(if $(POINT),--point $(POINT)) $(if $(MEM),--mem $(MEM))
+
+timing: env-all ## largest clock of each unit and of the top, worst paths with their RTL lines (as make synth)
+	@$(PY) scripts/synth/timing.py $(SYNTH) $(if $(POINT),--point $(POINT)) $(if $(MEM),--mem $(MEM))
 
 synth-merge: env-all ## the merge unit part by part for 4, 8 and 16 lanes, and what each bit of accuracy costs
 	@$(PY) scripts/synth/merge_cost.py --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) --bits

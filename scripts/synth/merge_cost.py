@@ -48,13 +48,14 @@ def part(name: str, sources: list[str], boxes: list[str] | None = None) -> flow.
 
 def breakdown(lib: flow.Library | None, folder: Path, jobs: int, memories: list[str]) -> dict[str, Any]:
     sources = flow.unit("lse_merge").sources
+    fronts = FOLDER / "front"
     boxes = ["merge_lane", *SHARED]
     work = [(part(n, sources), "default", folder / n) for n in boxes]
     work += [(part("lse_merge", sources, boxes), config, folder / f"around_{lanes}") for config, lanes in LANES.items()]
     for _, _, out in work:
         out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(jobs) as pool:
-        rows = list(pool.map(lambda w: synth.synthesize_unit(w[0], w[1], lib, w[2], memories), work))
+        rows = list(pool.map(lambda w: synth.synthesize_unit(w[0], w[1], lib, w[2], memories, front=fronts / w[2].name), work))
     for row in rows:
         if row["problems"]:
             raise SystemExit(f"merge_cost: {row['unit']}: {'; '.join(row['problems'])}")
@@ -138,6 +139,7 @@ def resized(like: Any, index: int, u: int) -> Any:
 
 def bits(lib: flow.Library | None, folder: Path, jobs: int, memories: list[str], lane: int) -> dict[str, Any]:
     sources = flow.unit("lse_merge").sources
+    fronts = FOLDER / "front"
     units = tables.make_units()
     work: list[tuple[str, flow.Unit, Path]] = []
     for name, (value, less, _, _) in WIDTHS.items():
@@ -164,7 +166,7 @@ def bits(lib: flow.Library | None, folder: Path, jobs: int, memories: list[str],
             (out / f"rom_{key}.sv").write_text(module)
             work.append((key, part(f"rom_{key}", [str((out / f"rom_{key}.sv").relative_to(flow.ROOT))]), out))
     with ThreadPoolExecutor(jobs) as pool:
-        rows = dict(zip((w[0] for w in work), pool.map(lambda w: synth.synthesize_unit(w[1], "default", lib, w[2], memories), work)))
+        rows = dict(zip((w[0] for w in work), pool.map(lambda w: synth.synthesize_unit(w[1], "default", lib, w[2], memories, front=fronts / w[2].name), work)))
     for row in rows.values():
         if row["problems"]:
             raise SystemExit(f"merge_cost: {row['unit']}: {'; '.join(row['problems'])}")

@@ -16,6 +16,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def period_ns(lib: flow.Library) -> float:
     return float(match.group(1)) / lib.time_per_ns
 
 
-def liberty_cell(name: str, module: dict[str, Any], period: float) -> str:
-    """A memory as a Liberty cell: everything is clocked by clk_i, times as stated above."""
+def liberty_cell(name: str, module: dict[str, Any], access: float, setup_time: float) -> str:
+    """A memory as a Liberty cell: everything is clocked by clk_i; times in ns."""
 
     def arc(kind: str, times: dict[str, float]) -> str:
         body = "".join(f'{k} (scalar) {{ values ("{v:.4f}"); }} ' for k, v in times.items())
@@ -44,12 +45,13 @@ def liberty_cell(name: str, module: dict[str, Any], period: float) -> str:
             continue
         width = len(info["bits"])
         if info["direction"] == "output":
-            times = {"cell_rise": ACCESS * period, "cell_fall": ACCESS * period}
+            times = {"cell_rise": access, "cell_fall": access}
+            slope = access / 35
             body = "direction : output; " + arc(
-                "rising_edge", times | {"rise_transition": 0.01 * period, "fall_transition": 0.01 * period}
+                "rising_edge", times | {"rise_transition": slope, "fall_transition": slope}
             )
         else:
-            setup = {"rise_constraint": SETUP * period, "fall_constraint": SETUP * period}
+            setup = {"rise_constraint": setup_time, "fall_constraint": setup_time}
             hold = {"rise_constraint": HOLD, "fall_constraint": HOLD}
             body = "direction : input; capacitance : 0.005; " + arc("setup_rising", setup) + arc("hold_rising", hold)
         if width == 1 and info.get("offset") is None and not info.get("bus"):
@@ -59,14 +61,15 @@ def liberty_cell(name: str, module: dict[str, Any], period: float) -> str:
     return f"cell ({name}) {{ area : 0; " + "\n ".join(pins) + " }\n"
 
 
-def memory_library(boxes: dict[str, dict[str, Any]], period: float) -> str:
+def memory_library(boxes: dict[str, dict[str, Any]], times: Callable[[str], tuple[float, float]]) -> str:
+    """Liberty models of memories; `times` gives access and set-up of each, in ns."""
     widths = sorted({len(p["bits"]) for m in boxes.values() for p in m["ports"].values()})
     types = "".join(
         f"type (b{w}) {{ base_type : array; data_type : bit; bit_width : {w}; bit_from : {w - 1}; bit_to : 0; "
         f"downto : true; }}\n"
         for w in widths
     )
-    cells = "".join(liberty_cell(name, module, period) for name, module in boxes.items())
+    cells = "".join(liberty_cell(name, module, *times(name)) for name, module in boxes.items())
     return (
         'library (kv_memories) { delay_model : table_lookup; time_unit : "1ns"; voltage_unit : "1V"; '
         'current_unit : "1mA"; pulling_resistance_unit : "1kohm"; capacitive_load_unit (1, pf);\n'
@@ -116,12 +119,15 @@ def verilog(name: str, module: dict[str, Any], plain: dict[str, str]) -> str:
     return f"module {name} ({', '.join(module['ports'])});\n" + "\n".join(lines) + "\nendmodule\n"
 
 
-def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> dict[str, dict[str, Any]]:
-    """Writes one netlist of the unit and its parts; the memories in it."""
-    boxes: dict[str, dict[str, Any]] = {}
+def gather(
+    unit: flow.Unit, folder: Path, out: Path, memories: list[str], own: Path | None = None
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Writes one netlist of the unit and its parts; the memories in it: plain name, and kind and module in the netlist.
+    `own` is where the unit's own netlist is, when it is not in `folder`."""
+    boxes: dict[str, tuple[str, dict[str, Any]]] = {}
     with (out / "sta.v").open("w") as text:
         for name in [unit.name, *unit.parts]:
-            netlist = folder / name / "netlist.json"
+            netlist = (own if own and name == unit.name else folder / name) / "netlist.json"
             if not netlist.exists():
                 raise SystemExit(f"sta: no {netlist.relative_to(flow.ROOT)}: run `make synth` first")
             design = json.loads(netlist.read_text())["modules"]
@@ -133,9 +139,26 @@ def gather(unit: flow.Unit, folder: Path, out: Path, memories: list[str]) -> dic
                     plain[kind] = base
                 elif base in memories:
                     plain[kind] = f"{base}_{len(boxes)}"
-                    boxes[plain[kind]] = design[kind]
+                    boxes[plain[kind]] = (kind, design[kind])
             text.write(verilog(name, module, plain))
     return boxes
+
+
+def instances(out: Path, kinds: set[str]) -> list[str]:
+    """Paths of the instances of some kinds in the netlist that `gather` wrote: two levels, top and units."""
+    modules: dict[str, list[tuple[str, str]]] = {}
+    here = ""
+    for line in (out / "sta.v").read_text().splitlines():
+        if match := re.match(r"module (\S+) ", line):
+            here = match.group(1)
+            modules[here] = []
+        elif match := re.match(r"(\w+) \\(\S+) \(", line):
+            modules[here].append((match.group(1), match.group(2)))
+    top = next(iter(modules))
+    found = [name for kind, name in modules[top] if kind in kinds]
+    for kind, name in modules[top]:
+        found += [f"{name}/{inner}" for k, inner in modules.get(kind, []) if k in kinds]
+    return found
 
 
 def opensta(script: Path, lines: list[str]) -> str:
@@ -170,7 +193,8 @@ def analyse(name: str, config: str, lib: flow.Library, folder: Path, memories: l
     boxes = gather(flow.unit(name), folder, out, memories)
     reads = [f"read_liberty {f}" for f in lib.files]
     if boxes:
-        (out / "memories.lib").write_text(memory_library(boxes, period_ns(lib)))
+        times = (ACCESS * period_ns(lib), SETUP * period_ns(lib))
+        (out / "memories.lib").write_text(memory_library({k: m for k, (_, m) in boxes.items()}, lambda _: times))
         reads.append(f"read_liberty {out / 'memories.lib'}")
     reads += [
         f"read_verilog {out / 'sta.v'}",

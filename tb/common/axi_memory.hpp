@@ -14,6 +14,9 @@
 // R. Order: within an ID as asked. Between IDs as asked too, unless out_of_order is set; then any ID whose next burst
 // is ready may go next. Beats of bursts mix only with `interleave`; without it a burst starts when all its beats can
 // follow.
+// With `dram` tier 0 is one channel of banked DRAM (dram.hpp): its controller reorders the reads among themselves, and a
+// burst is ready when the banks have given all of it. Its latency is then that of a read that meets an idle channel, and
+// its bandwidth is what the banks give. ARREADY is low while the controller's queue is full.
 #pragma once
 
 #include <algorithm>
@@ -23,11 +26,13 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "tb/common/dram.hpp"
 #include "tb/common/rng.hpp"
 
 namespace kvsink::tb {
@@ -104,6 +109,7 @@ class AxiMemory {
     bool expect_rready = false;    // a low RREADY beside RVALID is a violation
     Fill fill = Fill::kZero;       // contents of what was never written
     Sample sample = Sample::kDeliver;
+    std::optional<DramTiming> dram;  // tier 0 is banked (not with `interleave`)
     uint64_t seed = seed_from_env();
   };
 
@@ -141,6 +147,11 @@ class AxiMemory {
     assert(config_.beat_bytes >= 4 && config_.beat_bytes <= 4 * kBeatWords);
     assert((config_.beat_bytes & (config_.beat_bytes - 1)) == 0);
     if (config_.tiers.empty()) config_.tiers.emplace_back();
+    if (config_.dram) {
+      assert(!config_.interleave);
+      dram_.emplace(*config_.dram);
+      assert(config_.tiers[0].latency > dram_idle());
+    }
     free_at_.assign(config_.tiers.size(), 0.0);
     stats_.tier.resize(config_.tiers.size());
     arready_ = !ar_stall_.now();
@@ -170,15 +181,21 @@ class AxiMemory {
     }
     waiting_ = ar.valid && !arready_ ? ar : Ar{};
     ++now_;
+    if (dram_) {
+      if (const auto read = dram_->tick(now_)) dram_read(*read);
+    }
     if (!r_.valid && !r_stall_.now()) serve();
     const bool stalled = ar_stall_.now();
-    arready_ = !stalled && (config_.max_outstanding == 0 || in_flight_ < config_.max_outstanding);
+    arready_ = !stalled && !(dram_ && dram_->full()) &&
+               (config_.max_outstanding == 0 || in_flight_ < config_.max_outstanding);
   }
 
   /// The design was reset: what is in flight is forgotten, contents and statistics stay.
   void reset() {
     for (auto& queue : queues_) queue.clear();
     injected_.clear();
+    banked_.clear();
+    if (dram_) dram_->clear();
     silent_.fill(false);
     r_ = R{};
     waiting_ = Ar{};
@@ -199,6 +216,8 @@ class AxiMemory {
   /// Bursts of one ID whose last beat has not been shown (lost ones not counted).
   [[nodiscard]] uint32_t in_flight(int id) const { return stats_.id[static_cast<size_t>(id)].in_flight; }
   [[nodiscard]] uint64_t cycle() const { return now_; }
+  /// The banks of tier 0 (only with `dram`).
+  [[nodiscard]] DramBanks& dram() { return dram_->banks; }
 
   // ---------------------------------------------------------------------------------------------- settings on the run
   void set_ar_stall(unsigned percent, unsigned longest = 1) { ar_stall_.set(percent, longest); }
@@ -275,6 +294,8 @@ class AxiMemory {
     double ready = 0;  // cycle in which the first beat may show
     double gap = 1;    // cycles from one beat to the next
     double start = 0;  // ready, moved so that the beats follow each other (no interleaving)
+    uint32_t late = 0;
+    uint32_t unread = 0;  // beats that the banks have not given yet
     bool no_last = false;
     bool early_last = false;
     std::vector<uint8_t> data;  // when sampled at the address handshake
@@ -329,7 +350,12 @@ class AxiMemory {
     ++stats_.tier[burst.tier].bursts;
     if (lost || silent_[id]) return;
     // The tier works on one burst after the other; latency overlaps, data does not.
+    burst.late = late;
     burst.gap = 1.0 / tier.bandwidth;
+    if (dram_ && burst.tier == 0) {
+      burst.unread = burst.beats;
+      dram_->push(burst.order, burst.addr, burst.beats, config_.beat_bytes, now_);
+    }
     const double arrives = static_cast<double>(now_ + std::max(tier.latency, 1U));
     const double served = std::max(arrives, free_at_[burst.tier]);
     free_at_[burst.tier] = served + burst.gap * burst.beats;
@@ -340,12 +366,28 @@ class AxiMemory {
       read(burst.addr, burst.data);
     }
     queues_[id].push_back(std::move(burst));
+    if (queues_[id].back().unread != 0) banked_[queues_[id].back().order] = &queues_[id].back();
     auto& stats = stats_.id[id];
     stats.in_flight_max = std::max(stats.in_flight_max, ++stats.in_flight);
     stats_.in_flight_max = std::max(stats_.in_flight_max, ++in_flight_);
   }
 
+  /// Cycles from the address to the data of a read that meets an idle channel, without what the tier adds.
+  [[nodiscard]] uint32_t dram_idle() const { return 1 + config_.dram->trcd + config_.dram->tcl; }
+
+  /// The banks gave a beat: the burst may start so early that each beat has come when it is its turn.
+  void dram_read(const DramController::Read& read) {
+    const auto found = banked_.find(read.burst);
+    if (found == banked_.end()) return;
+    Burst& burst = *found->second;
+    const double comes = static_cast<double>(now_ + config_.tiers[0].latency - 1 - config_.dram->trcd + burst.late);
+    const double start = std::max(comes - read.beat, burst.unread == burst.beats ? 0.0 : burst.start);
+    burst.ready = burst.start = start;
+    if (--burst.unread == 0) banked_.erase(found);
+  }
+
   [[nodiscard]] bool can_show(const Burst& burst) const {
+    if (burst.unread != 0) return false;
     const double at = config_.interleave ? burst.ready + burst.gap * burst.next : burst.start;
     return at < static_cast<double>(now_) + 1e-6;
   }
@@ -451,6 +493,8 @@ class AxiMemory {
   std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;
   std::array<std::deque<Burst>, kIds> queues_;
   std::array<bool, kIds> silent_{};
+  std::optional<DramController> dram_;
+  std::unordered_map<uint64_t, Burst*> banked_;  // bursts that the banks have not given whole, by order
   std::deque<R> injected_;
   std::vector<Fault> faults_;
   std::vector<double> free_at_;  // a tier, by cycle

@@ -29,7 +29,8 @@ export PYTHON VERILATOR YOSYS
 RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260K_lily.safetensors,$(TRACE))
 
 .DEFAULT_GOAL := help
-SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
+OWN_TRACES  := $(wildcard tests/data/*.safetensors)
+SOAK_TRACES ?= $(OWN_TRACES) $(filter-out $(OWN_TRACES:tests/data/%=../shared/traces/%),$(wildcard ../shared/traces/*.safetensors))
 
 .PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing synth-expect sta clean env env-all configure
 

@@ -199,17 +199,18 @@ def columns(values: list[float], css: list[str], tips: list[str], ticks: list[tu
 def bars(rows: list[tuple[str, list[tuple[str, float, str]]]], top: float, unit: Any) -> str:
     """Horizontal stacked bars: (label, [(css, value, tip), ...]), all on the scale 0..top."""
     pitch, thick = 40.0, 22.0
-    span = WIDTH - LEFT - 110
+    left = max([LEFT, *(7.0 * len(name) for name, _ in rows)])
+    span = WIDTH - left - 110
     top = top or 1.0
     height = pitch * len(rows) + 28
     body = []
     for t in nice_ticks(top):
-        x = LEFT + span * t / top
+        x = left + span * t / top
         body += [line(x, 4, x, height - 22), label(x, height - 6, unit(t), "middle", True)]
     for i, (name, parts) in enumerate(rows):
         y = 8 + i * pitch
-        body.append(label(LEFT - 8, y + 15, name, "end"))
-        x = float(LEFT)
+        body.append(label(left - 8, y + 15, name, "end"))
+        x = float(left)
         for css, value, tip in parts:
             width = span * value / top
             body.append(box(x, y, width, thick, css, tip))

@@ -20,15 +20,16 @@ from report import STYLE, Data, bars, count, esc, figure, key, percent  # noqa: 
 
 
 def trace_section(trace: Data, budgets: list[int]) -> str:
-    head = "<tr><th></th><th>weights</th><th>beats</th><th>cycles</th><th>at T_sink 3.0</th>"
-    head += "".join(f"<th>strongest {k}</th>" for k in budgets) + "</tr>"
-    rows = ["<tr><td>best in hindsight</td><td></td><td></td><td></td><td></td>"
+    head = "<tr><th></th><th>weights</th><th>cycles</th><th>at T_sink 3.0</th>"
+    head += "".join(f"<th>top {k}</th>" for k in budgets) + "</tr>"
+    rows = ["<tr><td>best in hindsight</td><td></td><td></td><td></td>"
             + "".join(f"<td>{percent(m)}</td>" for m in trace["hindsight"]) + "</tr>"]  # fmt: skip
     for w in trace["ways"]:
         cells = "".join(
-            f"<td>{percent(m)} ({percent(m / h if h else 0, 0)})</td>" for m, h in zip(w["mass"], trace["hindsight"])
+            f'<td>{percent(m)}<br><span class="soft">{percent(m / h if h else 0, 0)}</span></td>'
+            for m, h in zip(w["mass"], trace["hindsight"])
         )
-        rows.append(f"<tr><td>{esc(w['way'])}</td><td>{count(w['weights'])}</td><td>{count(w['beats'])}</td>"
+        rows.append(f"<tr><td>{esc(w['way'])}</td><td>{count(w['weights'])}</td>"
                     f"<td>{count(w['cycles'])}</td><td>{w['sinks']}: {percent(w['sink_mass'])}</td>{cells}</tr>")  # fmt: skip
     at = budgets.index(8)
     drawing = key([("b", "best in hindsight"), ("a", "chosen")])
@@ -41,7 +42,7 @@ def trace_section(trace: Data, budgets: list[int]) -> str:
     caption = (
         f"{esc(trace['trace'])}: prefill of {count(trace['prefill'])} tokens, {trace['layers']} layers, {trace['heads']} query "
         "heads. Share of the decode steps' attention mass that the 8 strongest tokens have, chosen by the Verilated scorer "
-        "from the prefill; mass is not bytes."
+        "from the prefill; mass is not bytes. In the table, below each share: how much of the best in hindsight that is."
     )
     return (
         figure(f"{trace['model']}: the 8 strongest tokens", drawing, caption)

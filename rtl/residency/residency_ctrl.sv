@@ -2125,7 +2125,7 @@ module residency_ctrl
   assign retire_o = retire_q;
   assign keep_end_valid_o = keep_q;
   assign keep_end_owner_o = pulse_owner_q;
-  assign keep_end_all_o = retire_q.all;
+  assign keep_end_all_o = retire_q.valid && retire_q.all;  // step_end is of one owner
   assign fence_o = fence_q;
   assign desc_valid_o = desc_valid_q;
   assign desc_o = desc_q;

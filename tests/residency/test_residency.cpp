@@ -302,6 +302,10 @@ TEST_CASE("retire drops fills, residents and what waits for its translation, and
   e.settle_down();
   CHECK(e.used_all() == 0);
   CHECK(e.run(simple(kRetire, 9)).status == kBadOwner);
+  // What follows a retire of everything is of its own owner again.
+  e.keep_ends.clear();
+  CHECK(e.run(simple(kStepEnd, 1, 2)).status == kOk);
+  CHECK(e.keep_ends == std::deque<uint32_t>{1});
 }
 
 TEST_CASE("A sweep takes what was granted before it, whatever commands came between", "[residency]") {

@@ -114,7 +114,17 @@ int64_t ResidencyModel::choose(const Profile& profile) const {
 }
 
 bool ResidencyModel::log_has(const View& view, uint32_t count) const {
-  return view.log_room >= records_.size() + pending(0, true) + kLogMargin + count;
+  const uint64_t needed = records_.size() + pending(0, true) + kLogMargin + count;
+  if (view.log_doubt != 0 && view.log_room + view.log_doubt >= needed && view.log_room < needed + view.log_doubt) {
+    log_doubted_ = true;
+    return log_assumed_;
+  }
+  return view.log_room >= needed;
+}
+
+bool ResidencyModel::log_near(const View& view) const {
+  const uint64_t needed = records_.size() + pending(0, true) + kLogMargin;
+  return view.log_room + view.log_doubt >= needed && view.log_room < needed + 2 + view.log_doubt;
 }
 
 uint32_t ResidencyModel::effective_owner(uint32_t owner, uint32_t position) const {
@@ -318,6 +328,8 @@ Status ResidencyModel::set_owner(const Command& c, const View& view, bool& sweep
     record(Event::kOwner, Status::kRetired, c.owner, 0, 0, 0);
     const OwnerState before = old;
     old = {};
+    old.worst = before.worst;  // for a wait that is under way; the next set_owner starts over
+    old.ended = before.ended;
     sweeps = true;
     start_sweep(Op::kSetOwner, c);
     if (before.has_prefix) drop_reference(before.prefix_owner);
@@ -672,16 +684,17 @@ std::string ResidencyModel::sweep_score(uint32_t slot, uint32_t score, const Vie
     leave(slot, Status::kThreshold);
     ++sweep_.evicted;
   } else if (candidate) {
-    ++sweep_.candidates;
     bool stays = true;
     if (s.up >= config_.n_promote) {
       const Grant g{s.owner, s.position, owners_[s.owner].profile, config_.n_dwell, s.e, s.up, s.down, slot};
       uint32_t at = slot;
       const Status status = grant(g, view, at);
       if (status == Status::kOk) ++sweep_.promoted;
-      if (status == Status::kAlready) s.candidate = false;
-      stays = status != Status::kOk && status != Status::kAlready;
+      const bool dropped = status == Status::kAlready || status == Status::kBadProfile;
+      if (dropped) s.candidate = false;
+      stays = status != Status::kOk && !dropped;
     }
+    if (stays) ++sweep_.candidates;
     if (stays && (!sweep_.weakest || s.e < slots_[*sweep_.weakest].e)) sweep_.weakest = slot;
   }
   settle_waits();

@@ -109,6 +109,7 @@ class ResidencyModel {
   /// What the controller sees of its surroundings when it decides.
   struct View {
     uint32_t log_room = 0;      // free records, records it has queued not yet taken away
+    uint32_t log_doubt = 0;     // what it saw when it decided may have been more or less than log_room by this
     uint32_t free_entries = 0;  // of the tag array
     /// Whether the tag array has an entry for a granule of an owner.
     std::function<bool(uint32_t owner, uint32_t granule)> has_entry;
@@ -141,6 +142,15 @@ class ResidencyModel {
   std::string record_taken(const ResidencyRecord& record);
   /// What a Top command of the running step_end has to ask for.
   [[nodiscard]] uint32_t expected_top_count(bool& expected) const;
+
+  // Where log_doubt leaves open whether there was room for a decision's records, the model takes `assume_log_room`, and
+  // says that it had to; who calls it follows both ways until one is refuted.
+  void assume_log_room(bool room) {
+    log_assumed_ = room;
+    log_doubted_ = false;
+  }
+  [[nodiscard]] bool log_doubted() const { return log_doubted_; }
+  [[nodiscard]] bool log_near(const View& view) const;
 
   // ---- predictions
   [[nodiscard]] bool sweep_is_prefill() const { return sweep_.running && sweep_.prefill; }
@@ -266,6 +276,8 @@ class ResidencyModel {
   Status worst_all_ = Status::kOk;
   uint32_t ended_all_ = 0;
   Sweep sweep_;
+  bool log_assumed_ = false;
+  mutable bool log_doubted_ = false;
   std::optional<uint32_t> pressure_owner_;
   int64_t pressure_profile_ = -1;
 };

@@ -55,12 +55,15 @@ Bench::Bench(const BenchOptions& options, std::unique_ptr<Dut> dut)
   requests = Source<RowRequest>(rng.fork("requests"), stall, kLongestStall);
   scores = Source<ScoreBeat>(rng.fork("scores"), stall, kLongestStall);
   partials = Source<PartialIn>(rng.fork("partials"), stall, kLongestStall);
+  commands = Source<std::array<uint32_t, 16>>(rng.fork("commands"), stall, kLongestStall);
+  done_stall_ = Stall(rng.fork("done"), stall, kLongestStall);
   sink_stall_ = Stall(rng.fork("sink"), stall, kLongestStall);
   bulk_stall_ = Stall(rng.fork("bulk"), stall, kLongestStall);
   out_stall_ = Stall(rng.fork("out"), stall, kLongestStall);
 }
 
 void Bench::tick() {
+  if (on_cycle) on_cycle();
   DutIn& in = dut_->in;
   const DutOut& out = dut_->out;
 
@@ -76,6 +79,10 @@ void Bench::tick() {
   in.sink_ready = !sink_stall_.now() && (!may_take || may_take(Path::kSink));
   in.bulk_ready = !bulk_stall_.now() && (!may_take || may_take(Path::kBulk));
   in.out_ready = !out_stall_.now();
+  const std::array<uint32_t, 16>* command = commands.begin();
+  in.cmd_valid = command != nullptr;
+  if (command != nullptr) in.cmd = *command;
+  in.done_ready = !done_stall_.now();
   in.arready = memory_.arready();
   const AxiMemory::R& r = memory_.r();
   in.r.valid = r.valid;
@@ -91,10 +98,12 @@ void Bench::tick() {
   }
   scores.end(out.score_ready);
   partials.end(out.partial_ready);
+  commands.end(out.cmd_ready);
   probe_events();
   if (out.sink_valid && in.sink_ready && on_row_beat) on_row_beat(Path::kSink, out.sink);
   if (out.bulk_valid && in.bulk_ready && on_row_beat) on_row_beat(Path::kBulk, out.bulk);
   if (out.out_valid && in.out_ready && on_merged) on_merged(out.out);
+  if (out.done_valid && in.done_ready && on_done) on_done(out.done);
 }
 
 // What the controller takes comes before what it decides on it (trace), and both before what follows from it (records,

@@ -5,6 +5,7 @@
 // Every handshake can stall at random. A valid, once raised, stays; a ready may come and go.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -49,12 +50,15 @@ class Bench {
   Source<RowRequest> requests;
   Source<ScoreBeat> scores;
   Source<PartialIn> partials;
+  Source<std::array<uint32_t, 16>> commands;  // the command stream, beside the command window of the registers
 
   // ---- streams out
   std::function<void(const RowRequest&)> on_request;  // accepted
   std::function<void(Path, const RowBeat&)> on_row_beat;
   std::function<void(const MergedOut&)> on_merged;
+  std::function<void(const std::array<uint32_t, 8>&)> on_done;  // completions of the command stream
   std::function<void(const ProbeEvent&)> on_probe;  // events inside, in the order of their cycle
+  std::function<void()> on_cycle;  // before each cycle: whoever makes traffic
   /// Whether a stream may be taken at all in this cycle (for tests that hold one back); unset: always.
   std::function<bool(Path)> may_take;
 
@@ -72,7 +76,7 @@ class Bench {
   std::unique_ptr<Dut> dut_;
   uint32_t beat_bytes_;
   AxiMemory memory_;
-  Stall sink_stall_, bulk_stall_, out_stall_;
+  Stall sink_stall_, bulk_stall_, out_stall_, done_stall_;
 };
 
 /// Order within one cycle in which the events inside count: removals before lookups, additions after them.

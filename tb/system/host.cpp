@@ -63,21 +63,33 @@ std::string Host::probe(Capabilities& caps) {
 }
 
 std::string Host::configure(const KvCache& cache, uint32_t layers, const Registers& registers, uint32_t head_count_q) {
-  kvs& k = impl_->driver;
   const KvShape& shape = cache.shape();
+  const RowLayout rows{layers,
+                       shape.page_tokens,
+                       shape.block_bits,
+                       shape.row_stride(),
+                       cache.stride_block(),
+                       cache.stride_head(),
+                       cache.stride_token(),
+                       [&cache](uint32_t layer, uint32_t plane) { return cache.base(layer, plane); }};
+  return configure(rows, registers, head_count_q);
+}
+
+std::string Host::configure(const RowLayout& rows, const Registers& registers, uint32_t head_count_q) {
+  kvs& k = impl_->driver;
   kvs_layout layout{};
-  layout.layers = layers;
-  while ((1U << layout.page_log2) < shape.page_tokens) ++layout.page_log2;
-  layout.block_bits = shape.block_bits;
-  layout.stride[0] = {cache.stride_block(), static_cast<uint32_t>(cache.stride_head()),
-                      static_cast<uint32_t>(cache.stride_token())};
+  layout.layers = rows.layers;
+  while ((1U << layout.page_log2) < rows.page_tokens) ++layout.page_log2;
+  layout.block_bits = rows.block_bits;
+  layout.stride[0] = {rows.stride_block, static_cast<uint32_t>(rows.stride_head),
+                      static_cast<uint32_t>(rows.stride_token)};
   for (uint8_t plane = 0; plane < KvCache::kPlanes; ++plane) {
-    layout.plane[plane] = {true, plane, 0, 0, shape.row_stride(), 0};
+    layout.plane[plane] = {true, plane, 0, 0, rows.row_stride, 0};
   }
   if (const int result = kvs_set_layout(&k, &layout); result != KVS_OK) return "kvs_set_layout: " + impl_->text(result);
-  for (uint32_t layer = 0; layer < layers; ++layer) {
+  for (uint32_t layer = 0; layer < rows.layers; ++layer) {
     for (uint32_t plane = 0; plane < KvCache::kPlanes; ++plane) {
-      if (const int result = kvs_set_base(&k, layer, plane, cache.base(layer, plane)); result != KVS_OK) {
+      if (const int result = kvs_set_base(&k, layer, plane, rows.base(layer, plane)); result != KVS_OK) {
         return "kvs_set_base: " + impl_->text(result);
       }
     }
@@ -88,11 +100,15 @@ std::string Host::configure(const KvCache& cache, uint32_t layers, const Registe
   policy.t_sink = kvs_score(registers.t_sink);
   policy.t_promote = kvs_score(registers.t_promote);
   policy.t_evict = kvs_score(registers.t_evict);
+  policy.alpha = registers.alpha;
+  policy.n_promote = registers.n_promote;
+  policy.n_dwell = registers.n_dwell;
+  policy.n_evict = registers.n_evict;
   policy.dynamic = registers.dynamic;
   policy.score_min_distance = registers.min_distance;
   policy.score_min_queries = registers.min_queries;
   policy.layer_first = 0;
-  policy.layer_count = layers;
+  policy.layer_count = rows.layers;
   for (uint32_t word = 0; word < 4; ++word) {
     policy.head_mask[word] = 0;
     for (uint32_t bit = 0; bit < 32 && word * 32 + bit < head_count_q; ++bit) policy.head_mask[word] |= 1U << bit;
@@ -196,5 +212,13 @@ std::vector<std::array<uint32_t, 8>> Host::drain_log() {
   }
   return records;
 }
+
+std::pair<uint32_t, uint32_t> Host::log_last() {
+  uint32_t sequence = 0, crc = 0;
+  kvs_log_last(&impl_->driver, &sequence, &crc);
+  return {sequence, crc};
+}
+
+uint64_t Host::counter(unsigned which) { return impl_->counter(static_cast<kvs_counter>(which)); }
 
 }  // namespace kvsink::tb

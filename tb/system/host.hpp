@@ -5,7 +5,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sw/models/event_log_model.hpp"
@@ -25,6 +27,14 @@ struct Registers {
   double t_sink = 3.0, t_promote = 3.0, t_evict = 1.5;
   bool dynamic = false;
   uint32_t min_distance = 32, min_queries = 32;
+  uint32_t alpha = 58982, n_promote = 12, n_dwell = 12, n_evict = 12;
+};
+
+/// Where rows lie, as the registers are told: pages of tokens outside heads, K and V in two tensors of a layer.
+struct RowLayout {
+  uint32_t layers = 1, page_tokens = 16, block_bits = 24, row_stride = 0;
+  uint64_t stride_block = 0, stride_head = 0, stride_token = 0;
+  std::function<uint64_t(uint32_t layer, uint32_t plane)> base;
 };
 
 struct Owner {
@@ -67,6 +77,7 @@ class Host {
   /// Reads the capabilities; an error text when the block does not answer as expected.
   std::string probe(Capabilities& caps);
   std::string configure(const KvCache& cache, uint32_t layers, const Registers& registers, uint32_t head_count_q);
+  std::string configure(const RowLayout& rows, const Registers& registers, uint32_t head_count_q);
   /// All layers, heads and both planes of the cache in slots first..first+count-1, from SRAM beat `base` on.
   Answer set_profile(uint32_t profile, uint32_t layers, uint64_t head_mask, uint32_t planes, uint32_t first,
                      uint32_t count, uint32_t base);
@@ -81,6 +92,10 @@ class Host {
   Counters counters();
   /// Takes all records that the log holds.
   std::vector<std::array<uint32_t, 8>> drain_log();
+  /// Sequence and CRC of the last record written, of one moment.
+  std::pair<uint32_t, uint32_t> log_last();
+  /// A counter of the registers (kvs_counter).
+  uint64_t counter(unsigned which);
 
  private:
   struct Impl;

@@ -185,7 +185,7 @@ std::string Replay::set_up() {
   model.layers = dims_.L;
   for (uint32_t plane = 0; plane < KvCache::kPlanes; ++plane) model.planes[plane] = {true, shape.row_beats(), 0};
   residency_ = std::make_unique<ResidencyChecker>(model, result_.differences);
-  residency_->on_path([this](uint8_t id, uint32_t position, Path path) { rows_->predict(id, position, path); });
+  residency_->on_path([this](uint8_t id, uint32_t position, uint8_t planes) { rows_->predict(id, position, planes); });
   bench_->on_probe = [this](const ProbeEvent& e) { residency_->event(e); };
 
   if (why = command("set_profile",

@@ -29,6 +29,9 @@ enum TraceKind : uint64_t {
 };
 constexpr uint64_t kTop = 1;
 constexpr double kScoreOne = 16384.0;
+// Records that may be on their way from the controller to the log, or leave it, between the event that the monitor sees
+// and the cycle in which the controller looks at the room.
+constexpr uint32_t kLogDoubt = 3;
 
 uint32_t u32(uint64_t value) { return static_cast<uint32_t>(value); }
 
@@ -42,19 +45,60 @@ ProbeEvent pop(std::deque<ProbeEvent>& queue) {
 }  // namespace
 
 ResidencyChecker::ResidencyChecker(const ResidencyModel::Config& config, Differences& report)
-    : model_(config), report_(report), tags_(config.slots) {}
+    : models_{model::ResidencyModel(config)}, report_(report), tags_(config.slots) {}
 
 void ResidencyChecker::differ(const char* unit, uint64_t cycle, const std::string& what) {
   ++wrong_;
   report_.add(unit, cycle, what);
 }
 
-void ResidencyChecker::check(uint64_t cycle, const std::string& why) {
-  if (!why.empty()) differ("residency_ctrl", cycle, why);
+// Drops what is refuted, and reports when nothing is left.
+void ResidencyChecker::check(uint64_t cycle, const std::function<std::string(ResidencyModel&)>& call) {
+  std::string first;
+  std::vector<bool> refuted;
+  for (auto& m : models_) {
+    const auto why = call(m);
+    refuted.push_back(!why.empty());
+    if (first.empty()) first = why;
+  }
+  if (std::find(refuted.begin(), refuted.end(), false) == refuted.end()) {
+    differ("residency_ctrl", cycle, first);
+    models_.erase(models_.begin() + 1, models_.end());
+    return;
+  }
+  for (std::size_t i = models_.size(); i-- > 0;) {
+    if (refuted[i]) models_.erase(models_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+// A decision that may depend on the room in the log is followed both ways where that room is in doubt.
+void ResidencyChecker::decide(uint64_t cycle, const ResidencyModel::View& view,
+                              const std::function<std::string(ResidencyModel&)>& call) {
+  constexpr std::size_t kMost = 16;
+  std::vector<ResidencyModel> others;
+  check(cycle, [&](ResidencyModel& m) {
+    std::optional<ResidencyModel> before;
+    if (m.log_near(view)) before = m;
+    m.assume_log_room(false);
+    auto why = call(m);
+    if (!before || !m.log_doubted()) return why;
+    before->assume_log_room(true);
+    const auto other = call(*before);
+    if (!other.empty()) return why;
+    if (!why.empty()) {
+      m = std::move(*before);
+      return std::string();
+    }
+    others.push_back(std::move(*before));
+    return why;
+  });
+  for (auto& m : others) {
+    if (models_.size() < kMost) models_.push_back(std::move(m));
+  }
 }
 
 ResidencyModel::View ResidencyChecker::view(const ProbeEvent& e) const {
-  return {u32(e.f[3]), u32(e.f[4]), [this](uint32_t owner, uint32_t granule) {
+  return {u32(e.f[3]), kLogDoubt, u32(e.f[4]), [this](uint32_t owner, uint32_t granule) {
             return std::any_of(tags_.begin(), tags_.end(), [&](const Tag& t) {
               return t.present && t.owner == owner && t.position / 16 == granule;
             });
@@ -118,7 +162,7 @@ void ResidencyChecker::event(const ProbeEvent& e) {
     case ProbeKind::kScoreCommand:
       if (e.f[0] == kTop) {
         bool expected = false;
-        const uint32_t count = model_.expected_top_count(expected);
+        const uint32_t count = models_.front().expected_top_count(expected);
         if (!expected || count != e.f[3]) {
           differ("residency_ctrl", e.cycle,
                  fmt::format("asks the scorer for the strongest {}, expected {}", e.f[3], expected ? count : 0));
@@ -127,7 +171,7 @@ void ResidencyChecker::event(const ProbeEvent& e) {
       break;
     case ProbeKind::kTrace:
       trace(e);
-      peak_slots_ = std::max(peak_slots_, model_.used_slots());
+      peak_slots_ = std::max(peak_slots_, models_.front().used_slots());
       break;
     case ProbeKind::kLogEvent: {
       const ResidencyRecord record{static_cast<model::Event>(e.f[0]),
@@ -137,7 +181,7 @@ void ResidencyChecker::event(const ProbeEvent& e) {
                                    u32(e.f[4]),
                                    u32(e.f[5])};
       ++checked_;
-      check(e.cycle, model_.record_taken(record));
+      check(e.cycle, [&](ResidencyModel& m) { return m.record_taken(record); });
       to_drain_.push_back(record);
       break;
     }
@@ -149,6 +193,7 @@ void ResidencyChecker::event(const ProbeEvent& e) {
 
 void ResidencyChecker::trace(const ProbeEvent& e) {
   const auto slot = u32(e.f[1]);
+  const auto seen = view(e);
   switch (e.f[0]) {
     case kTrCommand: {
       const ProbeEvent c = pop(commands_);
@@ -163,52 +208,52 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
       command.arg0 = c.f[2];
       command.arg1 = c.f[3];
       command.arg2 = c.f[4];
-      check(e.cycle, model_.command(command, view(e)));
+      decide(e.cycle, seen, [&](ResidencyModel& m) { return m.command(command, seen); });
       break;
     }
     case kTrWalk: {
       const ProbeEvent w = pop(walks_);
-      check(e.cycle, model_.walk_answer(slot, static_cast<Status>(w.f[0]), u32(w.f[2]), w.f[3] != 0));
+      check(e.cycle, [&](ResidencyModel& m) { return m.walk_answer(slot, static_cast<Status>(w.f[0]), u32(w.f[2]), w.f[3] != 0); });
       break;
     }
     case kTrProgress: {
       const ProbeEvent p = pop(progresses_);
-      check(e.cycle, model_.progress(u32(p.f[0]), u32(p.f[1])));
+      check(e.cycle, [&](ResidencyModel& m) { return m.progress(u32(p.f[0]), u32(p.f[1])); });
       break;
     }
     case kTrEnd: {
       const ProbeEvent d = pop(ends_);
-      check(e.cycle, model_.dma_end(u32(d.f[0]), static_cast<Status>(d.f[1])));
+      check(e.cycle, [&](ResidencyModel& m) { return m.dma_end(u32(d.f[0]), static_cast<Status>(d.f[1])); });
       break;
     }
     case kTrFill:
-      check(e.cycle, model_.fill(slot, static_cast<ResidencyModel::Fill>(e.f[2])));
+      check(e.cycle, [&](ResidencyModel& m) { return m.fill(slot, static_cast<ResidencyModel::Fill>(e.f[2])); });
       break;
     case kTrRow:
-      check(e.cycle, model_.sweep_row(slot, view(e)));
+      decide(e.cycle, seen, [&](ResidencyModel& m) { return m.sweep_row(slot, seen); });
       break;
     case kTrScore: {
       const ProbeEvent s = pop(scores_);
-      check(e.cycle, model_.sweep_score(slot, u32(s.f[2]), view(e)));
+      decide(e.cycle, seen, [&](ResidencyModel& m) { return m.sweep_score(slot, u32(s.f[2]), seen); });
       break;
     }
     case kTrTop: {
       const ProbeEvent s = pop(scores_);
       const auto position = s.f[0] != 0 ? std::optional(u32(s.f[1])) : std::nullopt;
-      check(e.cycle, model_.top(position, u32(s.f[2]), s.f[3] != 0, view(e)));
-      if (position && model_.sweep_is_prefill()) {
+      decide(e.cycle, seen, [&](ResidencyModel& m) { return m.top(position, u32(s.f[2]), s.f[3] != 0, seen); });
+      if (position && models_.front().sweep_is_prefill()) {
         sinks_.push_back({*position, static_cast<double>(s.f[2]) / kScoreOne});
       }
       break;
     }
     case kTrPressure:
-      check(e.cycle, model_.pressure(e.f[2] != 0, slot, view(e)));
+      decide(e.cycle, seen, [&](ResidencyModel& m) { return m.pressure(e.f[2] != 0, slot, seen); });
       break;
     case kTrFree:
-      check(e.cycle, model_.freed(slot));
+      check(e.cycle, [&](ResidencyModel& m) { return m.freed(slot); });
       break;
     case kTrSweepEnd:
-      check(e.cycle, model_.sweep_end());
+      check(e.cycle, [&](ResidencyModel& m) { return m.sweep_end(); });
       break;
     default:
       differ("residency_ctrl", e.cycle, fmt::format("event {} is unknown", e.f[0]));
@@ -242,7 +287,7 @@ void ResidencyChecker::tag_ack(const ProbeEvent& e) {
       }
       break;
     case kSetWord:
-      check(e.cycle, model_.tag_set_word(slot, u32(c.f[7]), status));
+      check(e.cycle, [&](ResidencyModel& m) { return m.tag_set_word(slot, u32(c.f[7]), status); });
       if (ok) tag.word = u32(c.f[7]);
       if (ok != tag.present && status != Status::kGeneration) {
         differ("sink_tag_array", e.cycle,
@@ -250,15 +295,19 @@ void ResidencyChecker::tag_ack(const ProbeEvent& e) {
       }
       break;
     case kWatermark:
-      check(e.cycle, ok ? model_.tag_watermark(slot, u32(c.f[8])) : std::string());
+      if (ok) check(e.cycle, [&](ResidencyModel& m) { return m.tag_watermark(slot, u32(c.f[8])); });
       if (ok && tag.present) tag.watermark = u32(c.f[8]);
       break;
     case kRemove:
-      check(e.cycle, model_.tag_remove(slot));
+      check(e.cycle, [&](ResidencyModel& m) { return m.tag_remove(slot); });
       break;
     default:
       break;
   }
+}
+
+uint8_t ResidencyChecker::planes_of(const Tag& tag) const {
+  return static_cast<uint8_t>(models_.front().profile(tag.profile).plane_mask);
 }
 
 void ResidencyChecker::lookup(const ProbeEvent& e) {
@@ -271,9 +320,9 @@ void ResidencyChecker::lookup(const ProbeEvent& e) {
   for (const Tag& t : tags_) {
     if (!t.present || t.owner != owner || t.position / 16 != granule || t.word != e.f[2] || e.f[3] >= t.watermark)
       continue;
-    if (!model_.profile(t.profile).covers(u32(e.f[3]), u32(e.f[4]), u32(e.f[5]))) continue;
+    if (!models_.front().profile(t.profile).covers(u32(e.f[3]), u32(e.f[4]), u32(e.f[5]))) continue;
     expected.hits |= 1U << (t.position % 16);
-    if (request_ && on_path_) on_path_(*request_, t.position, Path::kSink);
+    if (request_ && on_path_) on_path_(*request_, t.position, planes_of(t));
   }
   request_.reset();
   hits_.push_back(expected);
@@ -285,11 +334,11 @@ void ResidencyChecker::passed_over(const ProbeEvent& e) {
   for (const Tag& t : tags_) {
     const uint32_t granule = t.position / 16;
     if (!t.present || t.owner != e.f[1] || granule < e.f[2] || granule >= end || e.f[6] >= t.watermark) continue;
-    if (!model_.profile(t.profile).covers(u32(e.f[6]), u32(e.f[7]), u32(e.f[8]))) continue;
+    if (!models_.front().profile(t.profile).covers(u32(e.f[6]), u32(e.f[7]), u32(e.f[8]))) continue;
     differ("sink_tag_array", e.cycle,
            fmt::format("the search from granule {} of owner {} passed over position {}, which is resident in layer {}",
                        e.f[2], e.f[1], t.position, e.f[6]));
-    if (on_path_) on_path_(static_cast<uint8_t>(e.f[0]), t.position, Path::kSink);
+    if (on_path_) on_path_(static_cast<uint8_t>(e.f[0]), t.position, planes_of(t));
   }
 }
 
@@ -297,15 +346,14 @@ void ResidencyChecker::done(const ProbeEvent& e) {
   const auto status = static_cast<Status>((e.f[0] >> 8) & 0xff);
   const auto tag = u32((e.f[0] >> 16) & 0xffff);
   const auto value0 = u32(e.f[0] >> 32);
-  const auto answer = model_.take_answer(tag);
-  if (!answer) {
-    differ("residency_ctrl", e.cycle, fmt::format("command {} was completed, but nothing is due", tag));
-  } else if (answer->status != status || (answer->value0 && *answer->value0 != value0)) {
-    differ("residency_ctrl", e.cycle,
-           fmt::format("command {} (opcode {}): expected {} with value {}, came {} with {}", tag, e.f[0] & 0xff,
+  check(e.cycle, [&](ResidencyModel& m) -> std::string {
+    const auto answer = m.take_answer(tag);
+    if (!answer) return fmt::format("command {} was completed, but nothing is due", tag);
+    if (answer->status == status && (!answer->value0 || *answer->value0 == value0)) return {};
+    return fmt::format("command {} (opcode {}): expected {} with value {}, came {} with {}", tag, e.f[0] & 0xff,
                        name(answer->status), answer->value0 ? std::to_string(*answer->value0) : "any", name(status),
-                       value0));
-  }
+                       value0);
+  });
 }
 
 void ResidencyChecker::drained(const std::vector<std::array<uint32_t, 8>>& records) {
@@ -334,7 +382,7 @@ void ResidencyChecker::drained(const std::vector<std::array<uint32_t, 8>>& recor
 }
 
 void ResidencyChecker::finish(uint64_t cycle) {
-  check(cycle, model_.owed());
+  check(cycle, [](ResidencyModel& m) { return m.owed(); });
   if (!to_drain_.empty()) differ("event_log", cycle, fmt::format("{} records were not drained", to_drain_.size()));
 }
 

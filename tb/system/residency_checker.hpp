@@ -30,8 +30,9 @@ struct Placed {
 
 class ResidencyChecker {
  public:
-  /// Called for each token that is looked up for a request: whose list it is, its position and its path.
-  using OnPath = std::function<void(uint8_t request, uint32_t position, Path path)>;
+  /// Called for each token that is resident at its lookup for a request: whose list it is, its position, and the planes
+  /// that its slot holds.
+  using OnPath = std::function<void(uint8_t request, uint32_t position, uint8_t planes)>;
 
   ResidencyChecker(const model::ResidencyModel::Config& config, Differences& report);
   void on_path(OnPath f) { on_path_ = std::move(f); }
@@ -49,7 +50,7 @@ class ResidencyChecker {
   [[nodiscard]] const std::vector<Placed>& sinks() const { return sinks_; }
   /// Grants of a token that had been resident before.
   [[nodiscard]] uint64_t repromoted_tokens() const { return repromoted_; }
-  [[nodiscard]] const model::ResidencyModel& model() const { return model_; }
+  [[nodiscard]] const model::ResidencyModel& model() const { return models_.front(); }
 
  private:
   /// What the tag array holds, by slot.
@@ -68,11 +69,14 @@ class ResidencyChecker {
   void lookup(const ProbeEvent& e);
   void passed_over(const ProbeEvent& e);
   void done(const ProbeEvent& e);
+  [[nodiscard]] uint8_t planes_of(const Tag& tag) const;
   void differ(const char* unit, uint64_t cycle, const std::string& what);
-  void check(uint64_t cycle, const std::string& why);
+  void check(uint64_t cycle, const std::function<std::string(model::ResidencyModel&)>& call);
+  void decide(uint64_t cycle, const model::ResidencyModel::View& view,
+              const std::function<std::string(model::ResidencyModel&)>& call);
   [[nodiscard]] model::ResidencyModel::View view(const ProbeEvent& e) const;
 
-  model::ResidencyModel model_;
+  std::vector<model::ResidencyModel> models_;  // more than one while it is open which of them the controller follows
   Differences& report_;
   OnPath on_path_;
   std::vector<Tag> tags_;

@@ -57,7 +57,7 @@ void RowScoreboard::accepted(const RowRequest& request, bool check_path) {
   if (request.by_granule) {
     for (uint32_t i = 0; i < 16; ++i) open.wanted[i] = (request.mask >> i) & 1U;
   }
-  open.predicted.assign(span, static_cast<uint8_t>(Path::kBulk));
+  open.predicted.assign(span, 0);
   open.seen.assign(span, 0);
   const auto& open_leader = open_[request.follow_id];
   const auto& leader_of = open_leader ? open_leader : kept_[request.follow_id];
@@ -74,7 +74,7 @@ void RowScoreboard::accepted(const RowRequest& request, bool check_path) {
   ++open_count_;
 }
 
-void RowScoreboard::predict(uint8_t id, uint32_t position, Path path) {
+void RowScoreboard::predict(uint8_t id, uint32_t position, uint8_t planes) {
   // A follower shares the list of its leader: what is said of the one holds for the other.
   for (auto& open : open_) {
     if (!open) continue;
@@ -82,7 +82,7 @@ void RowScoreboard::predict(uint8_t id, uint32_t position, Path path) {
     const bool follows = open->request.follow && open->request.follow_id == id;
     if (!own && !follows) continue;
     if (position >= open->lowest && position - open->lowest < open->predicted.size()) {
-      open->predicted[position - open->lowest] = static_cast<uint8_t>(path);
+      open->predicted[position - open->lowest] = planes;
     }
   }
 }
@@ -156,9 +156,16 @@ void RowScoreboard::complete(Path path, Open& open, const Assembly& row, uint64_
   }
   last_key = key;
 
+  if (judge_) {
+    const auto why = judge_({&request, path, row.plane, row.position, row.error, row.bytes});
+    if (!why.empty()) {
+      ++counts_.wrong;
+      differ(path, cycle, request, fmt::format("plane {} position {}: {}", row.plane, row.position, why));
+    }
+  }
   if (row.error) {
     ++counts_.errors;
-    if (!open.errors_allowed) {
+    if (!judge_ && !open.errors_allowed) {
       ++counts_.wrong;
       differ(path, cycle, request, fmt::format("plane {} position {} came error-flagged", row.plane, row.position));
     }
@@ -167,19 +174,20 @@ void RowScoreboard::complete(Path path, Open& open, const Assembly& row, uint64_
   }
   ++(path == Path::kSink ? counts_.sink : counts_.bulk);
 
-  if (open.check_path && static_cast<uint8_t>(path) != open.predicted[index]) {
+  const bool resident = open.predicted[index] != 0 && (request.planes & ~open.predicted[index]) == 0;
+  if (open.check_path && path != (resident ? Path::kSink : Path::kBulk)) {
     ++(path == Path::kBulk ? counts_.false_miss : counts_.false_hit);
     differ(path, cycle, request,
            fmt::format("plane {} position {} was expected on the {} stream", row.plane, row.position,
                        name(path == Path::kBulk ? Path::kSink : Path::kBulk)));
   }
-  const auto want = expected_(request.owner, request.layer, row.plane, row.position, request.head);
+  const auto want = judge_ ? std::span<const uint8_t>() : expected_(request.owner, request.layer, row.plane, row.position, request.head);
   if (row.bytes.size() != std::size_t{row_beats_} * beat_bytes_) {
     ++counts_.wrong;
     differ(path, cycle, request,
            fmt::format("plane {} position {} has {} bytes, not {}", row.plane, row.position, row.bytes.size(),
                        row_beats_ * beat_bytes_));
-  } else if (std::memcmp(want.data(), row.bytes.data(), want.size()) != 0) {
+  } else if (!want.empty() && std::memcmp(want.data(), row.bytes.data(), want.size()) != 0) {
     ++counts_.wrong;
     std::size_t at = 0;
     while (want[at] == row.bytes[at]) ++at;

@@ -46,6 +46,10 @@ struct Row {
   std::span<const uint8_t> bytes;  // row_stride bytes
 };
 
+/// What is wrong with the contents of a complete row, or with its error flag; empty: nothing. For surroundings in which a
+/// row may have one of several contents.
+using RowJudge = std::function<std::string(const Row&)>;
+
 class RowScoreboard {
  public:
   using OnRow = std::function<void(const Row&)>;
@@ -56,11 +60,14 @@ class RowScoreboard {
 
   void on_row(OnRow f) { on_row_ = std::move(f); }
   void on_closed(OnClosed f) { on_closed_ = std::move(f); }
+  /// Takes the place of the expected bytes and of allow_errors.
+  void judge(RowJudge f) { judge_ = std::move(f); }
 
   /// A request was accepted. Its id must not be in use. `check_path` is false where no prediction is made.
   void accepted(const RowRequest& request, bool check_path);
-  /// The model's word on one token of an accepted request, at its lookup.
-  void predict(uint8_t id, uint32_t position, Path path);
+  /// The model's word on one token of an accepted request, at its lookup: it is resident with these planes. A request
+  /// that asks for others as well (a follower may) reads all of the token from memory.
+  void predict(uint8_t id, uint32_t position, uint8_t planes);
   /// Error-flagged rows are expected for this request (bad owner, unmapped page, injected faults, retire).
   void allow_errors(uint8_t id);
   void beat(Path path, const RowBeat& beat, uint64_t cycle);
@@ -78,7 +85,7 @@ class RowScoreboard {
     bool errors_allowed = false;
     uint32_t lowest = 0;             // position of index 0
     std::vector<uint8_t> wanted;     // one a position: asked for
-    std::vector<uint8_t> predicted;  // one a position: Path
+    std::vector<uint8_t> predicted;  // one a position: planes that are resident
     std::vector<uint8_t> seen;       // bit a plane, one a position
     uint32_t rows[2] = {0, 0};       // delivered on each path
     uint64_t order[2] = {0, 0};      // key of the last row on each path, plus one
@@ -106,6 +113,7 @@ class RowScoreboard {
   Differences& report_;
   OnRow on_row_;
   OnClosed on_closed_;
+  RowJudge judge_;
   RowCounts counts_;
   std::array<std::optional<Open>, 256> open_;
   std::array<std::optional<Open>, 256> kept_;  // closed requests that asked to keep, for their followers

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random traffic on the whole block beside the untimed model: every row, path, answer and record.
+#include "support/catch.hpp"
+#include "tb/common/rng.hpp"
+#include "tb/system/storm.hpp"
+
+using namespace kvsink;
+
+namespace {
+
+tb::StormCounts runs(const char* config, uint64_t first_seed, unsigned count, uint64_t cycles) {
+  tb::StormCounts all;
+  for (unsigned i = 0; i < count; ++i) {
+    tb::StormOptions options;
+    options.config = config;
+    options.seed = tb::seed_from_env() * 1000 + first_seed + i;
+    options.command_gap = i % 2 == 0 ? 10 : 40;
+    options.request_gap = i % 2 == 0 ? 20 : 60;
+    all += tb::storm(options, cycles);
+    UNSCOPED_INFO("seed of the run: " << options.seed);
+    if (!all.equal()) break;
+  }
+  for (const auto& d : all.first) UNSCOPED_INFO(d.unit << ": cycle " << d.cycle << ": " << d.what);
+  UNSCOPED_INFO(all.error << "\n" << all.text());
+  return all;
+}
+
+void check(const tb::StormCounts& c) {
+  CHECK(c.error.empty());
+  CHECK(c.differences == 0);
+  CHECK(c.rows.wrong == 0);
+  CHECK(c.rows.missing == 0);
+  CHECK(c.rows.repeated == 0);
+  CHECK(c.rows.false_miss == 0);
+  CHECK(c.rows.false_hit == 0);
+  // All of it happened.
+  CHECK(c.rows.sink > c.cycles / 200);
+  CHECK(c.rows.bulk > c.cycles / 50);
+  CHECK(c.rows.errors > 0);
+  CHECK(c.granted > c.cycles / 1000);
+  CHECK(c.refused > 0);
+  CHECK(c.moved_pages > 0);
+  CHECK(c.resets > 0);
+  CHECK(c.windows > 0);
+  CHECK(c.rewritten > 0);
+  CHECK(c.bus_errors > 0);
+  CHECK(c.batches > 0);
+}
+
+}  // namespace
+
+TEST_CASE("random traffic of 16 owners meets the untimed model in every row, path, answer and record",
+          "[system][storm]") {
+  check(runs("default", 1, 3, 60'000));
+}
+
+TEST_CASE("random traffic of all owners of the small block meets the untimed model", "[system][storm]") {
+  check(runs("small", 101, 4, 80'000));
+}

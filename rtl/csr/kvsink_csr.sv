@@ -339,8 +339,7 @@ module kvsink_csr
         waiting_q[s] <= 25'd1;
         timeout[s]   <= 1'b0;
       end else begin
-        timeout[s] <= stream_waits[s] && ctl_o.stream_timeout != '0 &&
-            waiting_q[s] == {1'b0, ctl_o.stream_timeout};
+        timeout[s] <= stream_waits[s] && ctl_o.stream_timeout != '0 && waiting_q[s] == {1'b0, ctl_o.stream_timeout};
         if (!stream_waits[s]) waiting_q[s] <= 25'd1;
         else if (!(waiting_q[s][24] && waiting_q[s][0])) waiting_q[s] <= waiting_q[s] + 25'd1;
       end

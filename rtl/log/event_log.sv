@@ -56,13 +56,13 @@ module event_log
   // shift register run through a body on such sets. As parities they become trees; as a loop they stay a chain of BodyW.
   typedef struct packed {
     body_t body;
-    crc_t  from;
+    crc_t from;
   } taps_t;
   typedef taps_t [CrcW-1:0] matrix_t;
 
   function automatic matrix_t crc_matrix();
     matrix_t c;
-    taps_t feedback;
+    taps_t   feedback;
     for (int unsigned j = 0; j < CrcW; j++) begin
       c[j] = '0;
       c[j].from[j] = 1'b1;
@@ -82,7 +82,7 @@ module event_log
   // The CRC register after the bits of a body.
   function automatic crc_t crc_after(input crc_t from, input body_t body);
     crc_t c;
-    for (int unsigned j = 0; j < CrcW; j++) c[j] = ^(CrcMatrix[j] & {body, from});
+    for (int unsigned j = 0; j < CrcW; j++) c[j] = ^(CrcMatrix[j] &{body, from});
     return c;
   endfunction
 

@@ -151,7 +151,7 @@ module score_bank
   end
 
   // ------------------------------------------------------------------------------------------------- stage 4
-  logic [SumW:0] sum;
+  logic [  SumW:0] sum;
   logic [CountW:0] count;
 
   assign mark_o = (forward4_q && word5_q.mark) || (keep4_q && word4_q.mark);

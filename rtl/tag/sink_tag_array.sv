@@ -363,7 +363,7 @@ module sink_tag_array
   logic concerned, whole, step, read_partial, release_sweep, sweep_we;
   // The key of the entry at sweep_q, read a step ahead: what to remove is decided from it in one cycle.
   owner_t sweep_owner_q;
-  gran_t sweep_granule_q;
+  gran_t  sweep_granule_q;
   entry_t sweep_next;
   assign sweep_next = sweep_q + entry_t'(1);
 
@@ -522,8 +522,8 @@ module sink_tag_array
   `KVS_ASSERT(one_match_command, !(take && by_key) || $onehot0(key_match))
   `KVS_ASSERT(one_writer, !(sweep_we && cmd_we != '0))
   `KVS_ASSERT(one_retire_waits, !(retire_i.valid && range_q[0].valid && range_q[1].valid))
-  `KVS_ASSERT(sweep_key_is_current, !valid_q[sweep_q] ||
-      (sweep_owner_q == owner_q[sweep_q] && sweep_granule_q == granule_q[sweep_q]))
+  `KVS_ASSERT(sweep_key_is_current,
+              !valid_q[sweep_q] || (sweep_owner_q == owner_q[sweep_q] && sweep_granule_q == granule_q[sweep_q]))
   `KVS_ASSERT(free_is_counted, !(free_entries_o == '0 && allocate))
   `KVS_STREAM(cmd, cmd_valid_i, cmd_ready_o, cmd_i)
   `KVS_STREAM(next, next_valid_i, next_ready_o, next_i)

@@ -332,18 +332,17 @@ module kvsink_csr
 
   // ---------------------------------------------------------------------------------------------------- stream timeouts
   logic [1:0] stream_waits, timeout;
-  logic [1:0][24:0] waited_q;
+  logic [1:0][24:0] waiting_q;  // which cycle of waiting this is, were it one: from 1 to 2^24 + 1
   assign stream_waits = {bulk_valid_i && !bulk_ready_i, sink_valid_i && !sink_ready_i};
   for (genvar s = 0; s < 2; s++) begin : gen_timeout
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
-        waited_q[s] <= '0;
-        timeout[s]  <= 1'b0;
+        waiting_q[s] <= 25'd1;
+        timeout[s]   <= 1'b0;
       end else begin
-        timeout[s] <= stream_waits[s] && ctl_o.stream_timeout != '0 &&
-            waited_q[s] + 25'd1 == {1'b0, ctl_o.stream_timeout};
-        if (!stream_waits[s]) waited_q[s] <= '0;
-        else if (!waited_q[s][24]) waited_q[s] <= waited_q[s] + 25'd1;
+        timeout[s] <= stream_waits[s] && ctl_o.stream_timeout != '0 && waiting_q[s] == {1'b0, ctl_o.stream_timeout};
+        if (!stream_waits[s]) waiting_q[s] <= 25'd1;
+        else if (!(waiting_q[s][24] && waiting_q[s][0])) waiting_q[s] <= waiting_q[s] + 25'd1;
       end
     end
   end

@@ -52,11 +52,37 @@ module event_log
   typedef logic [BodyW-1:0] body_t;
   typedef logic [CrcW-1:0] crc_t;
 
-  // The CRC register after the bits of a body, first byte and lowest bit first.
+  // Which bits of the register before, and of the body, each bit of the CRC register after a body is the parity of: the
+  // shift register run through a body on such sets. As parities they become trees; as a loop they stay a chain of BodyW.
+  typedef struct packed {
+    body_t body;
+    crc_t from;
+  } taps_t;
+  typedef taps_t [CrcW-1:0] matrix_t;
+
+  function automatic matrix_t crc_matrix();
+    matrix_t c;
+    taps_t   feedback;
+    for (int unsigned j = 0; j < CrcW; j++) begin
+      c[j] = '0;
+      c[j].from[j] = 1'b1;
+    end
+    // First byte and lowest bit first.
+    for (int unsigned i = 0; i < BodyW; i++) begin
+      feedback = c[0];
+      feedback.body[i] = !feedback.body[i];
+      for (int unsigned j = 0; j + 1 < CrcW; j++) c[j] = c[j+1] ^ (CrcPoly[j] ? feedback : '0);
+      c[CrcW-1] = CrcPoly[CrcW-1] ? feedback : '0;
+    end
+    return c;
+  endfunction
+
+  localparam matrix_t CrcMatrix = crc_matrix();
+
+  // The CRC register after the bits of a body.
   function automatic crc_t crc_after(input crc_t from, input body_t body);
     crc_t c;
-    c = from;
-    for (int unsigned i = 0; i < BodyW; i++) c = (c >> 1) ^ ((c[0] ^ body[i]) ? CrcPoly : '0);
+    for (int unsigned j = 0; j < CrcW; j++) c[j] = ^(CrcMatrix[j] &{body, from});
     return c;
   endfunction
 

@@ -97,7 +97,9 @@ module score_bank
   end
 
   // ------------------------------------------------------------------------------------------------- stage 3
-  logic write4_q, mark4_q, over4_q, forward4_q;
+  logic write4_q, mark4_q, over4_q;
+  logic keep4_q;     // the word read stands, and is of this stamp
+  logic forward4_q;  // the word of the stage ahead is of this address and stamp
   stamp_t stamp4_q;
   bank_addr_t addr4_q;
   acc_t word4_q;
@@ -139,7 +141,9 @@ module score_bank
       stamp4_q <= stamp3_q;
       addr4_q <= addr3_q;
       word4_q <= word3;
-      forward4_q <= write4_q && addr4_q == addr3_q;
+      // A word of another stamp counts as nothing. Whose it is gets decided here, before the word is needed.
+      keep4_q <= !(write4_q && addr4_q == addr3_q) && word3.stamp == stamp3_q;
+      forward4_q <= write4_q && addr4_q == addr3_q && stamp4_q == stamp3_q;
       over4_q <= !mark3_q && (over3_q || count_over);
       add4_q <= mark3_q ? '0 : over3_q ? '1 : aligned[SumW:1] + sum_t'(aligned[0]);
       more4_q <= mark3_q ? '0 : count_over ? '1 : count_t'(count3_q);
@@ -147,16 +151,12 @@ module score_bank
   end
 
   // ------------------------------------------------------------------------------------------------- stage 4
-  acc_t word4;
-  logic ours;
-  logic [SumW:0] sum;
+  logic [  SumW:0] sum;
   logic [CountW:0] count;
 
-  assign word4 = forward4_q ? word5_q : word4_q;
-  assign ours = word4.stamp == stamp4_q;
-  assign mark_o = ours && word4.mark;
-  assign count_o = ours ? word4.count : '0;
-  assign sum_o = ours ? word4.total : '0;
+  assign mark_o = (forward4_q && word5_q.mark) || (keep4_q && word4_q.mark);
+  assign count_o = (forward4_q ? word5_q.count : '0) | (keep4_q ? word4_q.count : '0);
+  assign sum_o = (forward4_q ? word5_q.total : '0) | (keep4_q ? word4_q.total : '0);
   assign sum = {1'b0, sum_o} + {1'b0, add4_q};
   assign count = {1'b0, count_o} + {1'b0, more4_q};
 

@@ -361,8 +361,25 @@ module sink_tag_array
   // -------------------------------------------------------------------------------------------------------- sweep
   tokens_t swept, left;
   logic concerned, whole, step, read_partial, release_sweep, sweep_we;
+  // The key of the entry at sweep_q, read a step ahead: what to remove is decided from it in one cycle.
+  owner_t sweep_owner_q;
+  gran_t  sweep_granule_q;
+  entry_t sweep_next;
+  assign sweep_next = sweep_q + entry_t'(1);
+
+  always_ff @(posedge clk_i) begin
+    if (step) begin
+      sweep_owner_q   <= owner_q[sweep_next];
+      sweep_granule_q <= granule_q[sweep_next];
+    end
+    if (allocate && (step ? free_entry_q == sweep_next : free_entry_q == sweep_q)) begin
+      sweep_owner_q   <= cmd_q.owner;
+      sweep_granule_q <= cmd_q.granule;
+    end
+  end
+
   always_comb begin
-    swept = in_range(range_q[cur_q], owner_q[sweep_q], granule_q[sweep_q]);
+    swept = in_range(range_q[cur_q], sweep_owner_q, sweep_granule_q);
     concerned = range_q[cur_q].valid && !swept_q && valid_q[sweep_q] && !fresh_q[cur_q][sweep_q] && swept != '0;
     whole = swept == '1;
     // No command is in its second cycle when a row is read for the sweep, and none is accepted until that is written.
@@ -384,7 +401,7 @@ module sink_tag_array
       row_q     <= 1'b0;
       swept_q   <= 1'b0;
     end else begin
-      if (step) sweep_q <= sweep_q + entry_t'(1);
+      if (step) sweep_q <= sweep_next;
       partial_q <= (partial_q && !row_q) || (!partial_q && concerned && !whole);
       row_q <= read_partial;
       swept_q <= step && sweep_q == entry_t'(Entries - 1);
@@ -505,6 +522,8 @@ module sink_tag_array
   `KVS_ASSERT(one_match_command, !(take && by_key) || $onehot0(key_match))
   `KVS_ASSERT(one_writer, !(sweep_we && cmd_we != '0))
   `KVS_ASSERT(one_retire_waits, !(retire_i.valid && range_q[0].valid && range_q[1].valid))
+  `KVS_ASSERT(sweep_key_is_current,
+              !valid_q[sweep_q] || (sweep_owner_q == owner_q[sweep_q] && sweep_granule_q == granule_q[sweep_q]))
   `KVS_ASSERT(free_is_counted, !(free_entries_o == '0 && allocate))
   `KVS_STREAM(cmd, cmd_valid_i, cmd_ready_o, cmd_i)
   `KVS_STREAM(next, next_valid_i, next_ready_o, next_i)

@@ -44,6 +44,6 @@ module reference_fifo (
   end
 
   assign valid_o = valid_q;
-  assign data_o = data_q;
+  assign data_o  = data_q;
 
 endmodule

@@ -295,6 +295,11 @@ class Bench {
         if (r.id == kBulkId) ++bulk_beats;
       }
     }
+    if (dut.m_axi_arvalid_o != 0 && dut.m_axi_arready_i != 0) {
+      reads.push_back({dut.m_axi_araddr_o, dut.m_axi_arlen_o + 1U});
+      if (reads.size() == 1) first_read = now;
+    }
+    if (dut.m_axi_rvalid_i != 0) last_beat = now;
     memory.tick({dut.m_axi_arvalid_o != 0, dut.m_axi_arid_o, dut.m_axi_araddr_o, dut.m_axi_arlen_o, dut.m_axi_arsize_o,
                  dut.m_axi_arburst_o},
                 dut.m_axi_rready_o != 0);
@@ -338,6 +343,7 @@ class Bench {
     first_ar.clear();
     accepted.clear();
     ends.clear();
+    reads.clear();
     table_beats = bulk_beats = dropped_beats = bursts = 0;
   }
 
@@ -354,6 +360,8 @@ class Bench {
   std::vector<uint64_t> first_ar;   // cycle in which each address was first shown
   std::vector<uint64_t> accepted;   // cycle in which each descriptor was taken
   std::vector<End> ends;
+  std::vector<tb::DramRead> reads;  // every address taken, table reads too
+  uint64_t first_read = 0, last_beat = 0;
   std::map<unsigned, unsigned> watermark;  // of each slot: layers below it are readable
   uint64_t table_beats = 0, bulk_beats = 0, dropped_beats = 0, stray_beats = 0, bursts = 0;
   uint64_t rows_checked = 0, errors_seen = 0, flying = 0;

@@ -118,17 +118,17 @@ int main(int argc, char** argv) {
   ordered_json out = to_json(figures);
   const tb::DramTiming dram;
   fmt::print(
-      "\nBanked memory: {} banks, rows of {} B; tRCD {}, tRP {}, tRAS {}, tRTP {}, tFAW {}, tCL {}, refresh of {} every {}"
+      "\nBanked memory: {} banks, rows of {} B; tRCD {}, tRP {}, tRAS {}, tRTP {}, tFAW {}, tCL {}, refresh of {} "
+      "every {}"
       " cycles; a controller that sees {} pieces, open rows first.\n"
       "Cycles for the same reads: the design; that controller always fed; an oracle that knows all; the bound.\n",
       dram.banks, dram.row_bytes, dram.trcd, dram.trp, dram.tras, dram.trtp, dram.tfaw, dram.tcl, dram.trfc, dram.trefi,
       dram.queue);
   fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7} {:>8} {:>7} {:>6}\n", "case", "cycles", "fed", "oracle",
              "bound", "set by", "/fed", "/oracle", "asked", "util");
-  out["dram"] = {{"banks", dram.banks}, {"row_bytes", dram.row_bytes}, {"trcd", dram.trcd},
-                 {"trp", dram.trp},     {"tras", dram.tras},           {"trtp", dram.trtp},
-                 {"tfaw", dram.tfaw},   {"tcl", dram.tcl},             {"trefi", dram.trefi},
-                 {"trfc", dram.trfc},   {"queue", dram.queue}};
+  out["dram"] = {{"banks", dram.banks}, {"row_bytes", dram.row_bytes}, {"trcd", dram.trcd},  {"trp", dram.trp},
+                 {"tras", dram.tras},   {"trtp", dram.trtp},           {"tfaw", dram.tfaw},  {"tcl", dram.tcl},
+                 {"trefi", dram.trefi}, {"trfc", dram.trfc},           {"queue", dram.queue}};
   for (const auto& f : kvsink::move::banked_figures(quick)) {
     const double fed = static_cast<double>(f.fed) / static_cast<double>(f.cycles);
     fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7.4f} {:>8.4f} {:>7} {:>6.3f}{}\n",

@@ -392,7 +392,11 @@ std::vector<InFlight> in_flight_figures() {
         config.max_outstanding = limit;
         // Enough reads for the limit to show, no more: a small limit makes each of them slow.
         const unsigned rows = std::min(4096U, std::max(256U, limit * 24));
-        InFlight f{.row_bytes = row_beats * kBeatBytes, .latency = latency, .limit = limit, .bulk = 0, .promotion = 0,
+        InFlight f{.row_bytes = row_beats * kBeatBytes,
+                   .latency = latency,
+                   .limit = limit,
+                   .bulk = 0,
+                   .promotion = 0,
                    .wrong = {}};
         {
           Bench b(config);
@@ -402,7 +406,8 @@ std::vector<InFlight> in_flight_figures() {
           b.send({.planes = 1, .count = length});
           b.drain();
           b.clear_counts();
-          for (unsigned i = 0; i * 2 * length < rows; ++i) b.send({.layer = i % 8, .head = i % kHeads, .count = length});
+          for (unsigned i = 0; i * 2 * length < rows; ++i)
+            b.send({.layer = i % 8, .head = i % kHeads, .count = length});
           b.drain();
           f.bulk = steady(b.useful);
           f.wrong = b.wrong;
@@ -522,12 +527,10 @@ std::vector<Figure> movement_figures(bool quick) {
                        quick, 50));
   }
   for (const uint32_t latency : {100U, 150U, 250U}) {
-    out.push_back(
-        bulk("bulk, rows of 64 B one by one, cold", latency, 0.92, nhd(4, 1, kHeads, 2), true, quick, 50));
+    out.push_back(bulk("bulk, rows of 64 B one by one, cold", latency, 0.92, nhd(4, 1, kHeads, 2), true, quick, 50));
   }
   for (const uint32_t latency : {150U, 250U}) {
-    out.push_back(
-        promotion("promotion, rows of 256 B, heads apart", latency, 0.98, hnd(4, 80, kHeads, 8), quick, 50));
+    out.push_back(promotion("promotion, rows of 256 B, heads apart", latency, 0.98, hnd(4, 80, kHeads, 8), quick, 50));
   }
   out.push_back(promotion("promotion, rows of 64 B, heads apart", 100, 0.95, hnd(4, 80, kHeads, 2), quick, 50));
   return out;

@@ -47,13 +47,13 @@ struct Lead {
 struct Banked {
   std::string name;
   uint32_t latency = 0;
-  double wanted = 0;       // oracle / cycles
-  uint64_t cycles = 0;     // the design
-  uint64_t fed = 0;        // the memory's controller with its queue always full, in the design's order
-  uint64_t oracle = 0;     // all reads known at once, in any order
-  uint64_t bound = 0;      // no scheduler is faster
-  std::string binds;       // what makes the bound: data bus, busiest bank, or four activates
-  uint64_t useful = 0;     // beats
+  double wanted = 0;    // oracle / cycles
+  uint64_t cycles = 0;  // the design
+  uint64_t fed = 0;     // the memory's controller with its queue always full, in the design's order
+  uint64_t oracle = 0;  // all reads known at once, in any order
+  uint64_t bound = 0;   // no scheduler is faster
+  std::string binds;    // what makes the bound: data bus, busiest bank, or four activates
+  uint64_t useful = 0;  // beats
   uint64_t reads = 0;
   uint64_t activations = 0;         // of the design
   uint64_t oracle_activations = 0;  // each row once, and again after a refresh

@@ -3,9 +3,9 @@
 // takes any design: one transfer after the other, each of `len` bytes at an address of its own.
 //
 // The DMA does not take transfers but tokens: one descriptor for all rows of a token. So each descriptor stands for a
-// group of transfers: a profile of 32 layers, one head and four planes of `len` bytes, each (layer, plane) a tensor of its
-// own whose base is the address of one transfer. Four profiles take turns: while one is filled, one base a cycle, the
-// others are being read. The data are checked where they leave the DMA: at the write port of the slots.
+// group of transfers: a profile of 32 layers, one head and four planes of `len` bytes, each (layer, plane) a tensor of
+// its own whose base is the address of one transfer. Four profiles take turns: while one is filled, one base a cycle,
+// the others are being read. The data are checked where they leave the DMA: at the write port of the slots.
 //
 // Needs transfers in multiples of four, and of whole beats up to 1,152 bytes.
 #pragma once
@@ -63,7 +63,8 @@ struct Dut {
   }
   [[nodiscard]] bool r_ready() const { return top_->m_axi_rready_o != 0; }
 
-  /// Sets what belongs to this cycle: a setting, a base for the transfer that is offered, a descriptor for a full group.
+  /// Sets what belongs to this cycle: a setting, a base for the transfer that is offered, a descriptor for a full
+  /// group.
   void drive() {
     VMovement& t = *top_;
     t.cfg_we_i = !settings_.empty();
@@ -177,7 +178,8 @@ struct Dut {
     set(1, 24);
     set(2, kGroups * kLayers);
     set(3, 2);
-    for (uint64_t p = 0; p < kPlanes; ++p) set(32 + static_cast<unsigned>(p), uint64_t{beats_} << 32 | p << 48 | 1ULL << 55);
+    for (uint64_t p = 0; p < kPlanes; ++p)
+      set(32 + static_cast<unsigned>(p), uint64_t{beats_} << 32 | p << 48 | 1ULL << 55);
     for (unsigned g = 0; g < kGroups; ++g) {
       const unsigned at = 64 + 16 * g;
       set(at + 1, uint64_t{g} * kLayers);

@@ -32,7 +32,8 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 OWN_TRACES  := $(wildcard tests/data/*.safetensors)
 SOAK_TRACES ?= $(OWN_TRACES) $(filter-out $(OWN_TRACES:tests/data/%=../shared/traces/%),$(wildcard ../shared/traces/*.safetensors))
 
-.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing synth-expect sta clean env env-all configure
+# Every target is a name, not a file.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -132,9 +133,19 @@ bench-score: configure ## what each way of feeding the scorer costs and loses, o
 	  $(PY) scripts/score_report.py --data $(BUILD)/report/score.json --out $(BUILD)/report/score.html && \
 	  echo 'Report: $(BUILD)/report/score.html' && exit $$status
 
-bench-movement: configure ## figures of the memory movement: a table, build/movement.json, compared with docs/figures/movement.json
+bench-movement: configure ## figures of the memory movement: text, build/movement.json, page; compared with docs/figures/movement.json
 	@cmake --build $(BUILD) -j $(JOBS) --target bench_movement
-	@$(BUILD)/bin/bench_movement --tiers sw/tiers.json --json $(BUILD)/movement.json --expect docs/figures/movement.json
+	@mkdir -p $(BUILD)/report
+	@$(BUILD)/bin/bench_movement --tiers sw/tiers.json --json $(BUILD)/movement.json --expect docs/figures/movement.json; \
+	  status=$$?; [ $$status -ne 2 ] || exit 2; \
+	  $(PY) scripts/movement_report.py --data $(BUILD)/movement.json --out $(BUILD)/report/movement.html && \
+	  echo 'Report: $(BUILD)/report/movement.html' && exit $$status
+
+bench-side: configure ## the promotion DMA in the read-DMA bench of ../shared/flow, beside other designs (skipped without it)
+	@if [ ! -f ../shared/flow/rd_bench.cpp ]; then echo 'bench-side: SKIPPED: no ../shared/flow/rd_bench.cpp'; else \
+	  cmake --build $(BUILD) -j $(JOBS) --target bench_side && \
+	  $(PY) scripts/side_by_side.py --bench $(BUILD)/bin/bench_side --peers ../shared/peer-figures.md \
+	    --json $(BUILD)/side_by_side.json --expect docs/figures/side_by_side.json; fi
 
 formal: env-all ## proofs of the ports, bursts and descriptors (tests/formal), each with witnesses that it is not empty
 	@$(PY) scripts/formal/formal.py

@@ -55,6 +55,7 @@ RIGHT = 20
 # Pages of other targets that stand beside the report.
 PAGES = {
     "merge.html": "error of the merge against exact arithmetic, beside software merges (make bench-merge)",
+    "movement.html": "utilisation of the memory, plain and banked (make bench-movement)",
     "score.html": "what each way of feeding the scorer loses (make bench-score)",
 }
 

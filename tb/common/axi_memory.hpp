@@ -14,9 +14,9 @@
 // R. Order: within an ID as asked. Between IDs as asked too, unless out_of_order is set; then any ID whose next burst
 // is ready may go next. Beats of bursts mix only with `interleave`; without it a burst starts when all its beats can
 // follow.
-// With `dram` tier 0 is one channel of banked DRAM (dram.hpp): its controller reorders the reads among themselves, and a
-// burst is ready when the banks have given all of it. Its latency is then that of a read that meets an idle channel, and
-// its bandwidth is what the banks give. ARREADY is low while the controller's queue is full.
+// With `dram` tier 0 is one channel of banked DRAM (dram.hpp): its controller reorders the reads among themselves, and
+// a burst is ready when the banks have given all of it. Its latency is then that of a read that meets an idle channel,
+// and its bandwidth is what the banks give. ARREADY is low while the controller's queue is full.
 #pragma once
 
 #include <algorithm>
@@ -186,8 +186,8 @@ class AxiMemory {
     }
     if (!r_.valid && !r_stall_.now()) serve();
     const bool stalled = ar_stall_.now();
-    arready_ = !stalled && !(dram_ && dram_->full()) &&
-               (config_.max_outstanding == 0 || in_flight_ < config_.max_outstanding);
+    arready_ =
+        !stalled && !(dram_ && dram_->full()) && (config_.max_outstanding == 0 || in_flight_ < config_.max_outstanding);
   }
 
   /// The design was reset: what is in flight is forgotten, contents and statistics stay.

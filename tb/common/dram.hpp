@@ -286,10 +286,10 @@ inline uint64_t with_refresh(const DramTiming& t, uint64_t work, uint64_t dead) 
 
 }  // namespace dram_detail
 
-/// What the reads need at least. Data bus: a beat a cycle after the first activate; around a refresh no beat is read from
-/// the last read before it (trtp, trp), through it (trfc), to the first row open again (trcd). Bank: each of its rows is
-/// open once at least, with all its beats. Four activates: each row is activated once at least, and a span of d cycles
-/// holds no more than 4 * (d / tfaw + 1) activates; each refresh cuts the time into one span more.
+/// What the reads need at least. Data bus: a beat a cycle after the first activate; around a refresh no beat is read
+/// from the last read before it (trtp, trp), through it (trfc), to the first row open again (trcd). Bank: each of its
+/// rows is open once at least, with all its beats. Four activates: each row is activated once at least, and a span of d
+/// cycles holds no more than 4 * (d / tfaw + 1) activates; each refresh cuts the time into one span more.
 inline void dram_bounds(const DramTiming& t, std::span<const DramRead> reads, uint32_t beat_bytes, DramVerdict& v) {
   const auto rows = dram_detail::rows_of(t, reads, beat_bytes);
   uint64_t beats = 0;
@@ -326,7 +326,7 @@ inline void dram_bounds(const DramTiming& t, std::span<const DramRead> reads, ui
 /// A rule of choice of the list scheduler.
 struct DramPick {
   enum Beat : uint8_t { kMostLeft, kShortestRow, kFirstOpened } beat;  // of the banks that could give a beat
-  bool longest_first;                                                   // of the rows of a bank; or last
+  bool longest_first;                                                  // of the rows of a bank; or last
 };
 inline constexpr std::array<DramPick, 6> kDramPicks{{{DramPick::kMostLeft, false},
                                                      {DramPick::kShortestRow, false},
@@ -336,8 +336,8 @@ inline constexpr std::array<DramPick, 6> kDramPicks{{{DramPick::kMostLeft, false
                                                      {DramPick::kFirstOpened, true}}};
 
 /// A list scheduler with all reads before it: each row is opened once (but for refreshes) and read whole, so every
-/// bank's work is the least it can be, and only the order among the banks is left to choose. Of the banks that want a row
-/// command the one with most left to do goes first; beats by `pick`. Returns the cycles.
+/// bank's work is the least it can be, and only the order among the banks is left to choose. Of the banks that want a
+/// row command the one with most left to do goes first; beats by `pick`. Returns the cycles.
 inline uint64_t dram_list_schedule(const DramTiming& t, std::span<const DramRead> reads, uint32_t beat_bytes,
                                    DramPick pick, std::vector<DramCommand>* log = nullptr,
                                    uint64_t* activations = nullptr) {
@@ -352,9 +352,8 @@ inline uint64_t dram_list_schedule(const DramTiming& t, std::span<const DramRead
   uint64_t beats = 0;
   for (uint32_t b = 0; b < t.banks; ++b) {
     work[b].rows.assign(rows[b].begin(), rows[b].end());
-    std::sort(work[b].rows.begin(), work[b].rows.end(), [&](auto x, auto y) {
-      return pick.longest_first ? x.second < y.second : x.second > y.second;
-    });
+    std::sort(work[b].rows.begin(), work[b].rows.end(),
+              [&](auto x, auto y) { return pick.longest_first ? x.second < y.second : x.second > y.second; });
     for (const auto& [row, n] : work[b].rows) {
       work[b].left += dram_detail::row_cycle(t, n);
       beats += n;

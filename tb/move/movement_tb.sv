@@ -129,6 +129,11 @@ module movement_tb
     input  logic         m_axi_rvalid_i,
     output logic         m_axi_rready_o,
 
+    // what the DMA writes, for who checks it there
+    output logic         sram_wr_valid_o,
+    output logic  [31:0] sram_wr_addr_o,
+    output beat_t        sram_wr_data_o,
+
     // what the units count
     output logic count_table_beat_o,
     output logic count_bulk_beat_o,
@@ -551,6 +556,10 @@ module movement_tb
       .m_axi_rvalid_i,
       .m_axi_rready_o
   );
+
+  assign sram_wr_valid_o = sram_wr_valid;
+  assign sram_wr_addr_o = 32'(sram_wr.addr);
+  assign sram_wr_data_o = sram_wr.data;
 
   assign count_table_beat_o = port_count.table_beat;
   assign count_bulk_beat_o = port_count.bulk_beat;

@@ -7,14 +7,17 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "move/move_cases.hpp"
+#include "tb/common/dram.hpp"
 
 namespace {
 
+namespace tb = kvsink::tb;
 using kvsink::move::Figure;
 using nlohmann::ordered_json;
 
@@ -113,6 +116,67 @@ int main(int argc, char** argv) {
     good &= f.wrong.empty();
   }
   ordered_json out = to_json(figures);
+  const tb::DramTiming dram;
+  fmt::print(
+      "\nBanked memory: {} banks, rows of {} B; tRCD {}, tRP {}, tRAS {}, tRTP {}, tFAW {}, tCL {}, refresh of {} "
+      "every {}"
+      " cycles; a controller that sees {} pieces, open rows first.\n"
+      "Cycles for the same reads: the design; that controller always fed; an oracle that knows all; the bound.\n",
+      dram.banks, dram.row_bytes, dram.trcd, dram.trp, dram.tras, dram.trtp, dram.tfaw, dram.tcl, dram.trfc, dram.trefi,
+      dram.queue);
+  fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7} {:>8} {:>7} {:>6}\n", "case", "cycles", "fed", "oracle",
+             "bound", "set by", "/fed", "/oracle", "asked", "util");
+  out["dram"] = {{"banks", dram.banks}, {"row_bytes", dram.row_bytes}, {"trcd", dram.trcd},  {"trp", dram.trp},
+                 {"tras", dram.tras},   {"trtp", dram.trtp},           {"tfaw", dram.tfaw},  {"tcl", dram.tcl},
+                 {"trefi", dram.trefi}, {"trfc", dram.trfc},           {"queue", dram.queue}};
+  for (const auto& f : kvsink::move::banked_figures(quick)) {
+    const double fed = static_cast<double>(f.fed) / static_cast<double>(f.cycles);
+    fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7.4f} {:>8.4f} {:>7} {:>6.3f}{}\n",
+               f.name + ", latency " + std::to_string(f.latency), f.cycles, f.fed, f.oracle, f.bound, f.binds, fed,
+               f.relative(), fmt::format(">= {:.2f}", f.wanted), f.utilisation(), f.reached() ? "" : "  NOT REACHED");
+    for (const auto& w : f.wrong) fmt::print("    wrong: {}\n", w);
+    good &= f.wrong.empty();
+    out["banked"].push_back({{"name", f.name},
+                             {"latency", f.latency},
+                             {"cycles", f.cycles},
+                             {"fed", f.fed},
+                             {"oracle", f.oracle},
+                             {"bound", f.bound},
+                             {"bound_by", f.binds},
+                             {"relative_to_oracle", std::round(f.relative() * 1e4) / 1e4},
+                             {"relative_to_fed", std::round(fed * 1e4) / 1e4},
+                             {"utilisation", std::round(f.utilisation() * 1e4) / 1e4},
+                             {"at_least", f.wanted},
+                             {"reached", f.reached()},
+                             {"useful_beats", f.useful},
+                             {"reads", f.reads},
+                             {"activations", f.activations},
+                             {"oracle_activations", f.oracle_activations},
+                             {"wrong", f.wrong.size()}});
+  }
+  if (!quick) {
+    fmt::print("\nUtilisation with at most N reads in flight (bulk / promotion):\n{:>6} {:>8}", "row", "latency");
+    uint32_t row = 0;
+    uint32_t latency = 0;
+    const auto in_flight = kvsink::move::in_flight_figures();
+    for (const auto& f : in_flight) {
+      if (f.row_bytes == in_flight[0].row_bytes && f.latency == in_flight[0].latency) fmt::print(" {:>11}", f.limit);
+    }
+    for (const auto& f : in_flight) {
+      if (f.row_bytes != row || f.latency != latency) fmt::print("\n{:>6} {:>8}", f.row_bytes, f.latency);
+      row = f.row_bytes;
+      latency = f.latency;
+      fmt::print(" {:.3f}/{:.3f}", f.bulk, f.promotion);
+      for (const auto& w : f.wrong) fmt::print("\n    wrong: {}", w);
+      good &= f.wrong.empty();
+      out["in_flight"].push_back({{"row_bytes", f.row_bytes},
+                                  {"latency", f.latency},
+                                  {"limit", f.limit},
+                                  {"bulk", std::round(f.bulk * 1e4) / 1e4},
+                                  {"promotion", std::round(f.promotion * 1e4) / 1e4}});
+    }
+    fmt::print("\n");
+  }
   if (!tiers.empty()) {
     fmt::print(
         "\nA token of 8 layers and 2 heads (8 KiB), promoted some time before a decode of 256 tokens a layer from "
@@ -141,6 +205,21 @@ int main(int argc, char** argv) {
       fmt::print("differs from {}: lead times\n", expect_file);
       good = false;
     }
+    const auto differs = [&](const char* section, std::initializer_list<const char*> values) {
+      if (!expected.contains(section) || !out.contains(section)) return;
+      const auto& was = expected[section];
+      const auto& is = out[section];
+      bool same = was.size() == is.size();
+      for (size_t i = 0; same && i < was.size(); ++i) {
+        for (const char* value : values) {
+          same &= std::fabs(was[i].value(value, NAN) - is[i].value(value, 0.0)) <= kTolerance;
+        }
+      }
+      if (!same) fmt::print("differs from {}: {}\n", expect_file, section);
+      good &= same;
+    };
+    differs("banked", {"relative_to_oracle", "utilisation"});
+    differs("in_flight", {"bulk", "promotion"});
     const auto& cases = expected["cases"];
     if (cases.size() != figures.size()) {
       fmt::print("{} cases, expected {}\n", figures.size(), cases.size());

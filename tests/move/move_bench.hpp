@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -174,6 +175,7 @@ class Bench {
   void set_owner(unsigned owner, unsigned length, unsigned first_block = 1, unsigned among = 50000) {
     const uint64_t table = 0x1000'0000ULL + uint64_t{owner} * 0x10'0000;
     const unsigned blocks = (length + (1U << layout.page_log2) - 1) >> layout.page_log2;
+    lengths_[owner] = length;
     auto& words = tables_[owner];
     words.clear();
     for (unsigned b = 0; b < blocks; ++b) {
@@ -187,6 +189,26 @@ class Bench {
     sim->own_length_i = length;
     tick();
     sim->own_we_i = 0;
+  }
+
+  /// The owner's context becomes invalid: its requests are answered with error-flagged rows.
+  void clear_owner(unsigned owner) {
+    lengths_[owner] = 0;
+    sim->own_we_i = 1;
+    sim->own_i = static_cast<uint16_t>(owner);
+    sim->own_valid_i = 0;
+    tick();
+    sim->own_we_i = 0;
+  }
+  /// The table word of a page gets its unmapped bit, or loses it. Nobody may hold the word: retire before unmapping.
+  void unmap(unsigned owner, unsigned page, bool on = true) {
+    const uint32_t word = tables_.at(owner).at(page);
+    memory.write32(0x1000'0000ULL + uint64_t{owner} * 0x10'0000 + 4ULL * page, on ? word | 0x8000'0000U : word);
+    if (on) {
+      unmapped_.insert({owner, page});
+    } else {
+      unmapped_.erase({owner, page});
+    }
   }
 
   void set_profile(unsigned index, const Profile& p) {
@@ -223,6 +245,7 @@ class Bench {
   }
   [[nodiscard]] uint64_t address(unsigned owner, unsigned layer, unsigned head, unsigned plane,
                                  unsigned position) const {
+    if (place) return place(layer, head, plane, word(owner, position), position % (1U << layout.page_log2));
     const Plane& p = layout.plane[plane];
     const Stride& s = layout.stride[p.set];
     return bases_.at({layer, p.tensor}) + word(owner, position) * s.block + head * s.head +
@@ -237,6 +260,18 @@ class Bench {
     command(1, d, 0);
     command(2, d, 0xffff);
     resident_.insert({d.owner, d.position});
+  }
+  /// A retire of an owner's positions, or with `all` of everything: nothing of them is resident any more.
+  void retire(unsigned owner, unsigned first, unsigned last, bool all = false) {
+    sim->retire_valid_i = 1;
+    sim->retire_all_i = all;
+    sim->retire_owner_i = static_cast<uint16_t>(owner);
+    sim->retire_first_i = first;
+    sim->retire_last_i = last;
+    std::erase_if(resident_,
+                  [&](const auto& r) { return all || (r.first == owner && first <= r.second && r.second <= last); });
+    tick();
+    sim->retire_valid_i = sim->retire_all_i = 0;
   }
 
   void send(const Request& r) { requests.push_back(r); }
@@ -295,6 +330,11 @@ class Bench {
         if (r.id == kBulkId) ++bulk_beats;
       }
     }
+    if (dut.m_axi_arvalid_o != 0 && dut.m_axi_arready_i != 0) {
+      reads.push_back({dut.m_axi_araddr_o, dut.m_axi_arlen_o + 1U});
+      if (reads.size() == 1) first_read = now;
+    }
+    if (dut.m_axi_rvalid_i != 0) last_beat = now;
     memory.tick({dut.m_axi_arvalid_o != 0, dut.m_axi_arid_o, dut.m_axi_araddr_o, dut.m_axi_arlen_o, dut.m_axi_arsize_o,
                  dut.m_axi_arburst_o},
                 dut.m_axi_rready_o != 0);
@@ -338,6 +378,7 @@ class Bench {
     first_ar.clear();
     accepted.clear();
     ends.clear();
+    reads.clear();
     table_beats = bulk_beats = dropped_beats = bursts = 0;
   }
 
@@ -345,6 +386,9 @@ class Bench {
   tb::Sim<VMovement> sim;
   AxiMemory memory;
   Layout layout;
+  /// Where a row lies, when it is not worked out from the settings of the layout: layer, head, plane, block, token of
+  /// it.
+  std::function<uint64_t(unsigned, unsigned, unsigned, uint32_t, unsigned)> place;
   std::deque<Request> requests;
   std::deque<Descriptor> descriptors;
   bool hold_requests = false;
@@ -354,9 +398,13 @@ class Bench {
   std::vector<uint64_t> first_ar;   // cycle in which each address was first shown
   std::vector<uint64_t> accepted;   // cycle in which each descriptor was taken
   std::vector<End> ends;
+  std::vector<tb::DramRead> reads;  // every address taken, table reads too
+  uint64_t first_read = 0, last_beat = 0;
   std::map<unsigned, unsigned> watermark;  // of each slot: layers below it are readable
   uint64_t table_beats = 0, bulk_beats = 0, dropped_beats = 0, stray_beats = 0, bursts = 0;
   uint64_t rows_checked = 0, errors_seen = 0, flying = 0;
+  uint64_t sink_rows = 0;       // of rows_checked
+  uint64_t must_failed = 0;     // rows that had to be error-flagged and were
   bool errors_allowed = false;  // error-flagged rows are counted, not complained of
   std::vector<std::string> wrong;
 
@@ -370,6 +418,7 @@ class Bench {
   struct Row {
     unsigned plane, position;
     uint64_t address;
+    bool fails;  // must come error-flagged
   };
   struct Pending {
     unsigned id;
@@ -411,7 +460,8 @@ class Bench {
   void expect(const Request& r) {
     Pending p{next_id_++, {}, {}, {}, {}};
     const unsigned page = 1U << layout.page_log2;
-    std::vector<std::vector<unsigned>> pages;  // positions asked for, page by page
+    const bool beyond = r.first + r.count > lengths_.at(r.owner);  // or of no owner: the request as a whole
+    std::vector<std::vector<unsigned>> pages;                      // positions asked for, page by page
     for (unsigned i = r.first; i < r.first + r.count; ++i) {
       if (pages.empty() || i % page == 0) pages.emplace_back();
       pages.back().push_back(i);
@@ -421,13 +471,14 @@ class Bench {
         for (unsigned q = 0; q < 8; ++q) {
           if ((r.planes >> q & 1) == 0) continue;
           for (const unsigned t : tokens) {
-            const bool sink = !r.bulk_only && resident_.contains({r.owner, t});
+            const bool sink = !r.bulk_only && !beyond && resident_.contains({r.owner, t});
             if (sink != (stream == 0)) continue;
             // Tokens that share a row: under the first of them that comes.
             const unsigned group = t >> layout.plane[q].share;
             if (p.rows[stream].empty() || p.rows[stream].back().plane != q || layout.plane[q].share == 0 ||
                 p.rows[stream].back().position >> layout.plane[q].share != group) {
-              p.rows[stream].push_back({q, t, address(r.owner, r.layer, r.head, q, t)});
+              const bool fails = beyond || (!sink && unmapped_.contains({r.owner, t >> layout.page_log2}));
+              p.rows[stream].push_back({q, t, fails ? 0 : address(r.owner, r.layer, r.head, q, t), fails});
             }
           }
         }
@@ -454,7 +505,10 @@ class Bench {
     if (p.rows[stream].empty()) return complain("a row too many");
     const Row& want = p.rows[stream].front();
     if (b.plane != want.plane || b.position != want.position) complain("a row out of order");
-    if (b.error) {
+    if (want.fails) {
+      if (!b.error) complain("a row that cannot be read came without its error flag");
+      ++must_failed;
+    } else if (b.error) {
       ++errors_seen;
       if (!errors_allowed) complain("an error-flagged row");
     } else {
@@ -469,6 +523,7 @@ class Bench {
       p.beat[stream] = 0;
       ++p.count[stream];
       ++rows_checked;
+      if (stream == 0) ++sink_rows;
     }
   }
 
@@ -478,6 +533,8 @@ class Bench {
 
   std::map<std::pair<unsigned, unsigned>, uint64_t> bases_;
   std::map<unsigned, std::vector<uint32_t>> tables_;
+  std::map<unsigned, unsigned> lengths_;
+  std::set<std::pair<unsigned, unsigned>> unmapped_;  // owner, page
   std::map<unsigned, Profile> profiles_;
   std::set<std::pair<unsigned, unsigned>> resident_;
   std::deque<Pending> pending_;

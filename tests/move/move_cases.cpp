@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "move/move_cases.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "move/move_bench.hpp"
 
@@ -36,13 +38,37 @@ void finish(Figure& f, Bench& b) {
   for (const auto& v : b.memory.violations()) f.wrong.push_back(v);
 }
 
+/// Beats a cycle, in steady state, of a requester that always asks and takes: the memory's own limit for these reads.
+double own_limit(const AxiMemory::Config& config, const std::vector<tb::DramRead>& reads) {
+  AxiMemory memory(config);
+  std::vector<uint64_t> at;
+  size_t next = 0;
+  while (next < reads.size() || !memory.idle()) {
+    if (memory.r().valid) at.push_back(memory.cycle());
+    const bool ask = next < reads.size();
+    const bool taken = ask && memory.arready();
+    AxiMemory::Ar ar;
+    if (ask) ar = {true, 1, reads[next].addr, static_cast<uint8_t>(reads[next].beats - 1), 5, 1};
+    memory.tick(ar, true);
+    if (taken) ++next;
+  }
+  return steady(at);
+}
+
+/// The figure becomes relative to what the memory gives to a requester that always asks.
+void to_own_limit(Figure& f, Bench& b, unsigned ar_stall) {
+  if (ar_stall == 0) return;
+  f.memory += ", ARREADY low in " + std::to_string(ar_stall) + " % of the cycles";
+  f.unit = "utilisation / the memory's own limit";
+  f.value /= own_limit(b.memory.config(), b.reads);
+}
+
 /// Bulk rows of whole contexts: `owners` sequences, each head of a few layers.
 Figure bulk(const std::string& name, uint32_t latency, double wanted, const Layout& layout, bool cold, bool quick,
             unsigned ar_stall = 0) {
   Figure f = figure(name, latency, wanted);
   AxiMemory::Config config = memory_of(latency);
   config.ar_stall_percent = ar_stall;
-  if (ar_stall != 0) f.memory += ", ARREADY low in " + std::to_string(ar_stall) + " % of the cycles";
   Bench b(config);
   b.set_layout(layout);
   const unsigned length = 1024;
@@ -59,6 +85,7 @@ Figure bulk(const std::string& name, uint32_t latency, double wanted, const Layo
   }
   b.drain();
   f.value = steady(b.useful);
+  to_own_limit(f, b, ar_stall);
   finish(f, b);
   return f;
 }
@@ -94,7 +121,6 @@ Figure promotion(const std::string& name, uint32_t latency, double wanted, const
   Figure f = figure(name, latency, wanted);
   AxiMemory::Config config = memory_of(latency);
   config.ar_stall_percent = ar_stall;
-  if (ar_stall != 0) f.memory += ", ARREADY low in " + std::to_string(ar_stall) + " % of the cycles";
   Bench b(config);
   b.set_layout(layout);
   b.set_owner(0, 4096);
@@ -103,6 +129,7 @@ Figure promotion(const std::string& name, uint32_t latency, double wanted, const
   for (unsigned i = 0; i < (quick ? 2U : 8U); ++i) b.push({.slot = i, .position = 37 + 509 * i});
   b.drain();
   f.value = steady(b.useful);
+  to_own_limit(f, b, ar_stall);
   for (const End& e : b.ends) {
     if (e.status != 0) f.wrong.push_back("a descriptor ended with status " + std::to_string(e.status));
   }
@@ -288,6 +315,147 @@ std::vector<Lead> lead_times(const std::vector<Tier>& tiers) {
   return out;
 }
 
+namespace {
+
+/// Runs what is queued and compares the time of its reads with those of the schedulers.
+Banked banked(const std::string& name, Bench& b, uint32_t latency, double wanted) {
+  Banked out;
+  out.name = name;
+  out.latency = latency;
+  out.wanted = wanted;
+  const uint64_t activations = b.memory.dram().activations;
+  b.drain();
+  const tb::DramTiming& t = *b.memory.config().dram;
+  const auto v = tb::dram_judge(t, b.reads, kBeatBytes);
+  // An idle channel takes trcd + tcl cycles; the port adds the rest of its latency, once.
+  const uint64_t port = latency - t.trcd - t.tcl;
+  out.cycles = b.last_beat - b.first_read + 1;
+  out.fed = v.fed + port;
+  out.oracle = v.oracle + port;
+  out.bound = v.bound + port;
+  out.binds = v.bound == v.data_bus ? "data bus" : v.bound == v.busiest_bank ? "busiest bank" : "four activates";
+  out.useful = b.useful.size() - b.dropped_beats;
+  out.reads = b.reads.size();
+  out.activations = b.memory.dram().activations - activations;
+  out.oracle_activations = v.activations;
+  out.wrong = b.wrong;
+  for (const auto& w : b.memory.violations()) out.wrong.push_back(w);
+  for (const End& e : b.ends) {
+    if (e.status != 0) out.wrong.push_back("a descriptor ended with status " + std::to_string(e.status));
+  }
+  return out;
+}
+
+AxiMemory::Config banked_memory(uint32_t latency) {
+  AxiMemory::Config config = memory_of(latency);
+  config.dram = tb::DramTiming{};
+  config.out_of_order = true;  // the channel reorders; within an ID the order of the port holds
+  return config;
+}
+
+Banked banked_bulk(const std::string& name, uint32_t latency, double wanted, const Layout& layout, bool cold,
+                   bool quick) {
+  Bench b(banked_memory(latency));
+  b.set_layout(layout);
+  const unsigned length = 1024;
+  const unsigned requests = quick ? 4 : 12;
+  for (unsigned o = 0; o < (cold ? requests : 1); ++o) b.set_owner(o, length);
+  if (!cold) {
+    b.send({.planes = 1, .count = length});
+    b.drain();
+    b.clear_counts();
+  }
+  for (unsigned i = 0; i < requests; ++i) {
+    b.send({.owner = cold ? i : 0, .layer = i % layout.layers, .head = i % kHeads, .count = length});
+  }
+  return banked(name, b, latency, wanted);
+}
+
+Banked banked_promotion(const std::string& name, uint32_t latency, double wanted, const Layout& layout, bool quick) {
+  Bench b(banked_memory(latency));
+  b.set_layout(layout);
+  b.set_owner(0, 4096);
+  b.set_profile(0, {.layers = layout.layers, .heads = (uint64_t{1} << kHeads) - 1, .slots = 8});
+  b.clear_counts();
+  for (unsigned i = 0; i < (quick ? 2U : 8U); ++i) b.push({.slot = i, .position = 37 + 509 * i});
+  return banked(name, b, latency, wanted);
+}
+
+}  // namespace
+
+std::vector<InFlight> in_flight_figures() {
+  std::vector<InFlight> out;
+  for (const unsigned row_beats : {2U, 8U}) {
+    for (const uint32_t latency : {100U, 150U, 250U}) {
+      for (const uint32_t limit : {1U, 2U, 4U, 8U, 12U, 16U, 24U, 32U, 48U, 64U, 96U, 128U, 192U, 256U}) {
+        AxiMemory::Config config = memory_of(latency);
+        config.max_outstanding = limit;
+        // Enough reads for the limit to show, no more: a small limit makes each of them slow.
+        const unsigned rows = std::min(4096U, std::max(256U, limit * 24));
+        InFlight f{.row_bytes = row_beats * kBeatBytes,
+                   .latency = latency,
+                   .limit = limit,
+                   .bulk = 0,
+                   .promotion = 0,
+                   .wrong = {}};
+        {
+          Bench b(config);
+          b.set_layout(nhd(4, 8, kHeads, row_beats));
+          const unsigned length = std::min(1024U, rows / 2);
+          b.set_owner(0, length);
+          b.send({.planes = 1, .count = length});
+          b.drain();
+          b.clear_counts();
+          for (unsigned i = 0; i * 2 * length < rows; ++i)
+            b.send({.layer = i % 8, .head = i % kHeads, .count = length});
+          b.drain();
+          f.bulk = steady(b.useful);
+          f.wrong = b.wrong;
+        }
+        {
+          Bench b(config);
+          b.set_layout(hnd(4, 80, kHeads, row_beats));
+          b.set_owner(0, 4096);
+          b.set_profile(0, {.layers = std::max(1U, std::min(80U, rows / 64)), .heads = 0xff, .slots = 8});
+          b.clear_counts();
+          for (unsigned i = 0; i < 4; ++i) b.push({.slot = i, .position = 37 + 509 * i});
+          b.drain();
+          f.promotion = steady(b.useful);
+          f.wrong.insert(f.wrong.end(), b.wrong.begin(), b.wrong.end());
+        }
+        out.push_back(std::move(f));
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<Banked> banked_figures(bool quick) {
+  std::vector<Banked> out;
+  for (const uint32_t latency : {150U, 250U}) {
+    out.push_back(
+        banked_bulk("bulk, pages of 16, rows of 256 B apart", latency, 0.98, nhd(4, 4, kHeads, 8), false, quick));
+  }
+  out.push_back(
+      banked_bulk("bulk, pages of 16, rows of 256 B in a run", 250, 0.98, hnd(4, 4, kHeads, 8), false, quick));
+  for (const uint32_t latency : {100U, 150U, 250U}) {
+    out.push_back(banked_bulk("bulk, rows of 64 B one by one, translations held", latency, 0.98, nhd(4, 4, kHeads, 2),
+                              false, quick));
+  }
+  for (const uint32_t latency : {100U, 150U, 250U}) {
+    out.push_back(banked_bulk("bulk, rows of 64 B one by one, cold", latency, 0.92, nhd(4, 1, kHeads, 2), true, quick));
+  }
+  for (const uint32_t latency : {150U, 250U}) {
+    out.push_back(
+        banked_promotion("promotion, rows of 256 B, heads apart", latency, 0.98, hnd(4, 80, kHeads, 8), quick));
+    out.push_back(
+        banked_promotion("promotion, rows of 256 B, heads together", latency, 0.98, nhd(4, 80, kHeads, 8), quick));
+  }
+  out.push_back(banked_promotion("promotion, rows of 64 B, heads apart", 100, 0.95, hnd(4, 80, kHeads, 2), quick));
+  out.push_back(banked_promotion("promotion, rows of 64 B, heads together", 100, 0.95, nhd(4, 80, kHeads, 2), quick));
+  return out;
+}
+
 Figure slow_beside_fast(const Tier& fast, const Tier& slow) {
   Figure f =
       figure("promotions from " + fast.name + " beside ones from " + slow.name + ", longer by", fast.latency, 0.02);
@@ -349,8 +517,22 @@ std::vector<Figure> movement_figures(bool quick) {
   out.push_back(slowed(0, 0.01));
   out.push_back(slow_consumer(quick));
   out.push_back(slow_beside_fast({"hbm", 150, 1.0}, {"cxl_fabric", 500, 0.01194}));
-  out.push_back(bulk("bulk, pages of 16, rows of 256 B apart", 150, 0.98, nhd(4, 4, kHeads, 8), false, quick, 50));
-  out.push_back(promotion("promotion, rows of 256 B, heads apart", 150, 0.98, hnd(4, 80, kHeads, 8), quick, 50));
+  // The same on a memory that refuses addresses half of the time.
+  for (const uint32_t latency : {150U, 250U}) {
+    out.push_back(
+        bulk("bulk, pages of 16, rows of 256 B apart", latency, 0.98, nhd(4, 4, kHeads, 8), false, quick, 50));
+  }
+  for (const uint32_t latency : {100U, 150U, 250U}) {
+    out.push_back(bulk("bulk, rows of 64 B one by one, translations held", latency, 0.98, nhd(4, 4, kHeads, 2), false,
+                       quick, 50));
+  }
+  for (const uint32_t latency : {100U, 150U, 250U}) {
+    out.push_back(bulk("bulk, rows of 64 B one by one, cold", latency, 0.92, nhd(4, 1, kHeads, 2), true, quick, 50));
+  }
+  for (const uint32_t latency : {150U, 250U}) {
+    out.push_back(promotion("promotion, rows of 256 B, heads apart", latency, 0.98, hnd(4, 80, kHeads, 8), quick, 50));
+  }
+  out.push_back(promotion("promotion, rows of 64 B, heads apart", 100, 0.95, hnd(4, 80, kHeads, 2), quick, 50));
   return out;
 }
 

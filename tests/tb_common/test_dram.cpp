@@ -178,7 +178,9 @@ TEST_CASE("The checker of the timing rules sees each of them broken by one cycle
   const auto act = [](uint64_t cycle, uint32_t bank, uint64_t row) {
     return DramCommand{Kind::kActivate, cycle, bank, row};
   };
-  const auto rd = [](uint64_t cycle, uint32_t bank, uint64_t row) { return DramCommand{Kind::kRead, cycle, bank, row}; };
+  const auto rd = [](uint64_t cycle, uint32_t bank, uint64_t row) {
+    return DramCommand{Kind::kRead, cycle, bank, row};
+  };
   const auto pre = [](uint64_t cycle, uint32_t bank) { return DramCommand{Kind::kPrecharge, cycle, bank, 0}; };
   const auto ref = [](uint64_t cycle) { return DramCommand{Kind::kRefresh, cycle, 0, 0}; };
   CHECK(broken(t, {act(0, 0, 7), rd(14, 0, 7), pre(33, 0), act(47, 0, 8)}) == "");
@@ -201,7 +203,8 @@ TEST_CASE("The checker of the timing rules sees each of them broken by one cycle
   CHECK(broken(t, {ref(100), act(360, 0, 0)}).find("tREFI") != std::string::npos);  // three more are due by then
 }
 
-TEST_CASE("Reads of an open row, of a closed bank and of another row take the times of the rules", "[tb_common][dram]") {
+TEST_CASE("Reads of an open row, of a closed bank and of another row take the times of the rules",
+          "[tb_common][dram]") {
   DramTiming t;
   t.trefi = 0;
   const DramBanks banks(t);
@@ -318,7 +321,7 @@ TEST_CASE("On small sets the oracle is as fast as the best of all orders, or nea
         // Close for those to come, the first first.
         for (size_t i = next; i < order.size(); ++i) {
           const auto later = place[order[i]];
-          const bool busy = 
+          const bool busy =
               std::any_of(open.begin(), open.end(), [&](size_t r) { return place[r].bank == later.bank; });
           if (!busy && banks.may_precharge(later.bank, now)) {
             banks.precharge(later.bank, now);

@@ -28,7 +28,7 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: formal bench-side bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: formal bench-side bench-movement bench-movement-expect soak-movement soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -100,6 +100,10 @@ sta: env-all ## constraints against the mapped netlists of CONFIG: set-up comple
 soak-replay: configure ## every trace x policy x configuration x timing (over an hour; SPREAD=1: a quarter of it)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
 	@$(PY) scripts/soak_replay.py --kvsink $(KVSINK) --jobs $(JOBS) --seed $(SEED) $(if $(SPREAD),--spread) $(SOAK_TRACES)
+
+soak-movement: configure ## every bin of layout x row x page x tier x outcome, each hit at the block's outputs (about 10 minutes)
+	@cmake --build $(BUILD) -j $(JOBS) --target test_move_coverage
+	@KVSINK_SEED=$(SEED) $(BUILD)/tests/test_move_coverage '[soak]'
 
 bench-capture: configure ## speed and memory of kvsink capture (MODELS: those of the traces, when they are there)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink

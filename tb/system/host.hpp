@@ -25,6 +25,7 @@ struct Registers {
   double t_sink = 3.0, t_promote = 3.0, t_evict = 1.5;
   bool dynamic = false;
   uint32_t min_distance = 32, min_queries = 32;
+  uint32_t bus_timeout = 0;  // cycles; 0: memory may take for ever
 };
 
 struct Owner {
@@ -75,6 +76,7 @@ class Host {
   Answer set_length(uint32_t owner, uint32_t length, uint32_t committed);
   Answer promote(uint32_t owner, uint32_t position, uint32_t profile, uint32_t dwell);
   Answer let_go(uint32_t owner, uint32_t first, uint32_t count);
+  Answer abort(uint32_t owner, uint32_t first, uint32_t count);
   Answer retire(uint32_t owner, uint32_t first, uint32_t count, bool all = false);
   Answer step_end(uint32_t owner, bool prefill, bool no_scores);
   Answer wait_promotions(uint32_t owner);

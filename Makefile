@@ -28,7 +28,7 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: formal bench-side bench-movement bench-movement-expect soak-movement soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
+.PHONY: formal bench-side bench-buffers bench-movement bench-movement-expect soak-movement soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -136,6 +136,10 @@ bench-movement: configure ## figures of the memory movement: text, build/movemen
 	  status=$$?; [ $$status -ne 2 ] || exit 2; \
 	  $(PY) scripts/movement_report.py --data $(BUILD)/movement.json --out $(BUILD)/report/movement.html && \
 	  echo 'Report: $(BUILD)/report/movement.html' && exit $$status
+
+BUFFERS ?= 512:128 288:64 272:56 264:52 256:48
+bench-buffers: configure ## which figures of the movement are reached with smaller buffers (BUFFERS=BULK_BEATS:ROW_READS ...; each is a build)
+	@$(PY) scripts/movement_buffers.py --build $(BUILD) --json $(BUILD)/movement_buffers.json $(BUFFERS)
 
 bench-side: configure ## the promotion DMA in the read-DMA bench of ../shared/flow, beside other designs (skipped without it)
 	@if [ ! -f ../shared/flow/rd_bench.cpp ]; then echo 'bench-side: SKIPPED: no ../shared/flow/rd_bench.cpp'; else \

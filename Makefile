@@ -109,6 +109,10 @@ soak-replay: configure ## every trace x policy x configuration x timing (over an
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
 	@$(PY) scripts/soak_replay.py --kvsink $(KVSINK) --jobs $(JOBS) --seed $(SEED) $(if $(SPREAD),--spread) $(SOAK_TRACES)
 
+soak-movement: configure ## every bin of layout x row x page x tier x outcome, each hit at the block's outputs (about 10 minutes)
+	@cmake --build $(BUILD) -j $(JOBS) --target test_move_coverage
+	@KVSINK_SEED=$(SEED) $(BUILD)/tests/test_move_coverage '[soak]'
+
 bench-capture: configure ## speed and memory of kvsink capture (MODELS: those of the traces, when they are there)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
 	@$(PY) scripts/bench_capture.py --kvsink $(KVSINK) --models $(MODELS)
@@ -140,6 +144,10 @@ bench-movement: configure ## figures of the memory movement: text, build/movemen
 	  status=$$?; [ $$status -ne 2 ] || exit 2; \
 	  $(PY) scripts/movement_report.py --data $(BUILD)/movement.json --out $(BUILD)/report/movement.html && \
 	  echo 'Report: $(BUILD)/report/movement.html' && exit $$status
+
+BUFFERS ?= 512:128 288:64 272:56 264:52 256:48
+bench-buffers: configure ## which figures of the movement are reached with smaller buffers (BUFFERS=BULK_BEATS:ROW_READS ...; each is a build)
+	@$(PY) scripts/movement_buffers.py --build $(BUILD) --json $(BUILD)/movement_buffers.json $(BUFFERS)
 
 bench-side: configure ## the promotion DMA in the read-DMA bench of ../shared/flow, beside other designs (skipped without it)
 	@if [ ! -f ../shared/flow/rd_bench.cpp ]; then echo 'bench-side: SKIPPED: no ../shared/flow/rd_bench.cpp'; else \

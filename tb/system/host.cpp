@@ -107,6 +107,7 @@ std::string Host::configure(const RowLayout& rows, const Registers& registers, u
   policy.dynamic = registers.dynamic;
   policy.score_min_distance = registers.min_distance;
   policy.score_min_queries = registers.min_queries;
+  policy.bus_timeout = registers.bus_timeout;
   policy.layer_first = 0;
   policy.layer_count = rows.layers;
   for (uint32_t word = 0; word < 4; ++word) {
@@ -160,6 +161,11 @@ Answer Host::promote(uint32_t owner, uint32_t position, uint32_t profile, uint32
 Answer Host::let_go(uint32_t owner, uint32_t first, uint32_t count) {
   kvs_done done{};
   return impl_->answer(kvs_let_go(&impl_->driver, static_cast<uint16_t>(owner), first, count, &done), done);
+}
+
+Answer Host::abort(uint32_t owner, uint32_t first, uint32_t count) {
+  kvs_done done{};
+  return impl_->answer(kvs_abort(&impl_->driver, static_cast<uint16_t>(owner), first, count, &done), done);
 }
 
 Answer Host::retire(uint32_t owner, uint32_t first, uint32_t count, bool all) {

@@ -28,6 +28,7 @@ struct Registers {
   bool dynamic = false;
   uint32_t min_distance = 32, min_queries = 32;
   uint32_t alpha = 58982, n_promote = 12, n_dwell = 12, n_evict = 12;
+  uint32_t bus_timeout = 0;  // cycles; 0: memory may take for ever
 };
 
 /// Where rows lie, as the registers are told: pages of tokens outside heads, K and V in two tensors of a layer.
@@ -86,6 +87,7 @@ class Host {
   Answer set_length(uint32_t owner, uint32_t length, uint32_t committed);
   Answer promote(uint32_t owner, uint32_t position, uint32_t profile, uint32_t dwell);
   Answer let_go(uint32_t owner, uint32_t first, uint32_t count);
+  Answer abort(uint32_t owner, uint32_t first, uint32_t count);
   Answer retire(uint32_t owner, uint32_t first, uint32_t count, bool all = false);
   Answer step_end(uint32_t owner, bool prefill, bool no_scores);
   Answer wait_promotions(uint32_t owner);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `make bench-movement`: prints the table of figures and writes it as JSON; compares with what is checked in.
 //   bench_movement [--tiers FILE] [--json FILE] [--expect FILE] [--write FILE] [--quick]
+//                  [--table]
+// --table: the plain table alone, without banked memory, reads in flight and lead times.
 // Exit status: 0 all as expected, 1 a difference or a row that was wrong, 2 bad usage.
 #include <fmt/format.h>
 
@@ -49,7 +51,8 @@ ordered_json to_json(const std::vector<Figure>& figures) {
 
 int usage() {
   std::fputs(
-      "bench_movement: usage: bench_movement [--tiers FILE] [--json FILE] [--expect FILE] [--write FILE] [--quick]\n",
+      "bench_movement: usage: bench_movement [--tiers FILE] [--json FILE] [--expect FILE] [--write FILE] [--quick] "
+      "[--table]\n",
       stderr);
   return 2;
 }
@@ -62,10 +65,13 @@ int main(int argc, char** argv) {
   std::string write_file;
   std::string tiers_file;
   bool quick = false;
+  bool table = false;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--quick") {
       quick = true;
+    } else if (arg == "--table") {
+      table = true;
     } else if (i + 1 < argc && arg == "--tiers") {
       tiers_file = argv[++i];
     } else if (i + 1 < argc && arg == "--json") {
@@ -116,45 +122,47 @@ int main(int argc, char** argv) {
     good &= f.wrong.empty();
   }
   ordered_json out = to_json(figures);
-  const tb::DramTiming dram;
-  fmt::print(
-      "\nBanked memory: {} banks, rows of {} B; tRCD {}, tRP {}, tRAS {}, tRTP {}, tFAW {}, tCL {}, refresh of {} "
-      "every {}"
-      " cycles; a controller that sees {} pieces, open rows first.\n"
-      "Cycles for the same reads: the design; that controller always fed; an oracle that knows all; the bound.\n",
-      dram.banks, dram.row_bytes, dram.trcd, dram.trp, dram.tras, dram.trtp, dram.tfaw, dram.tcl, dram.trfc, dram.trefi,
-      dram.queue);
-  fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7} {:>8} {:>7} {:>6}\n", "case", "cycles", "fed", "oracle",
-             "bound", "set by", "/fed", "/oracle", "asked", "util");
-  out["dram"] = {{"banks", dram.banks}, {"row_bytes", dram.row_bytes}, {"trcd", dram.trcd},  {"trp", dram.trp},
-                 {"tras", dram.tras},   {"trtp", dram.trtp},           {"tfaw", dram.tfaw},  {"tcl", dram.tcl},
-                 {"trefi", dram.trefi}, {"trfc", dram.trfc},           {"queue", dram.queue}};
-  for (const auto& f : kvsink::move::banked_figures(quick)) {
-    const double fed = static_cast<double>(f.fed) / static_cast<double>(f.cycles);
-    fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7.4f} {:>8.4f} {:>7} {:>6.3f}{}\n",
-               f.name + ", latency " + std::to_string(f.latency), f.cycles, f.fed, f.oracle, f.bound, f.binds, fed,
-               f.relative(), fmt::format(">= {:.2f}", f.wanted), f.utilisation(), f.reached() ? "" : "  NOT REACHED");
-    for (const auto& w : f.wrong) fmt::print("    wrong: {}\n", w);
-    good &= f.wrong.empty();
-    out["banked"].push_back({{"name", f.name},
-                             {"latency", f.latency},
-                             {"cycles", f.cycles},
-                             {"fed", f.fed},
-                             {"oracle", f.oracle},
-                             {"bound", f.bound},
-                             {"bound_by", f.binds},
-                             {"relative_to_oracle", std::round(f.relative() * 1e4) / 1e4},
-                             {"relative_to_fed", std::round(fed * 1e4) / 1e4},
-                             {"utilisation", std::round(f.utilisation() * 1e4) / 1e4},
-                             {"at_least", f.wanted},
-                             {"reached", f.reached()},
-                             {"useful_beats", f.useful},
-                             {"reads", f.reads},
-                             {"activations", f.activations},
-                             {"oracle_activations", f.oracle_activations},
-                             {"wrong", f.wrong.size()}});
+  if (!table) {
+    const tb::DramTiming dram;
+    fmt::print(
+        "\nBanked memory: {} banks, rows of {} B; tRCD {}, tRP {}, tRAS {}, tRTP {}, tFAW {}, tCL {}, refresh of {} "
+        "every {}"
+        " cycles; a controller that sees {} pieces, open rows first.\n"
+        "Cycles for the same reads: the design; that controller always fed; an oracle that knows all; the bound.\n",
+        dram.banks, dram.row_bytes, dram.trcd, dram.trp, dram.tras, dram.trtp, dram.tfaw, dram.tcl, dram.trfc,
+        dram.trefi, dram.queue);
+    fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7} {:>8} {:>7} {:>6}\n", "case", "cycles", "fed", "oracle",
+               "bound", "set by", "/fed", "/oracle", "asked", "util");
+    out["dram"] = {{"banks", dram.banks}, {"row_bytes", dram.row_bytes}, {"trcd", dram.trcd},  {"trp", dram.trp},
+                   {"tras", dram.tras},   {"trtp", dram.trtp},           {"tfaw", dram.tfaw},  {"tcl", dram.tcl},
+                   {"trefi", dram.trefi}, {"trfc", dram.trfc},           {"queue", dram.queue}};
+    for (const auto& f : kvsink::move::banked_figures(quick)) {
+      const double fed = static_cast<double>(f.fed) / static_cast<double>(f.cycles);
+      fmt::print("{:<64} {:>8} {:>8} {:>8} {:>8}  {:<14} {:>7.4f} {:>8.4f} {:>7} {:>6.3f}{}\n",
+                 f.name + ", latency " + std::to_string(f.latency), f.cycles, f.fed, f.oracle, f.bound, f.binds, fed,
+                 f.relative(), fmt::format(">= {:.2f}", f.wanted), f.utilisation(), f.reached() ? "" : "  NOT REACHED");
+      for (const auto& w : f.wrong) fmt::print("    wrong: {}\n", w);
+      good &= f.wrong.empty();
+      out["banked"].push_back({{"name", f.name},
+                               {"latency", f.latency},
+                               {"cycles", f.cycles},
+                               {"fed", f.fed},
+                               {"oracle", f.oracle},
+                               {"bound", f.bound},
+                               {"bound_by", f.binds},
+                               {"relative_to_oracle", std::round(f.relative() * 1e4) / 1e4},
+                               {"relative_to_fed", std::round(fed * 1e4) / 1e4},
+                               {"utilisation", std::round(f.utilisation() * 1e4) / 1e4},
+                               {"at_least", f.wanted},
+                               {"reached", f.reached()},
+                               {"useful_beats", f.useful},
+                               {"reads", f.reads},
+                               {"activations", f.activations},
+                               {"oracle_activations", f.oracle_activations},
+                               {"wrong", f.wrong.size()}});
+    }
   }
-  if (!quick) {
+  if (!quick && !table) {
     fmt::print("\nUtilisation with at most N reads in flight (bulk / promotion):\n{:>6} {:>8}", "row", "latency");
     uint32_t row = 0;
     uint32_t latency = 0;

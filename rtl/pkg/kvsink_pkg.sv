@@ -90,7 +90,8 @@ package kvsink_pkg;
     StCommand     = 8'h16,  // left: let_go
     StRetired     = 8'h17,  // left: retire or an owner's reset
     StStale       = 8'h18,  // a follower of a list that is no longer kept
-    StNoPlan      = 8'h19   // plan refused (item number in value)
+    StNoPlan      = 8'h19,  // plan refused (item and reason in the values), or there is none
+    StPlan        = 8'h1a   // refused: outside the envelope of the owner's plan, or inside a replay-safe region of it
   } status_e;
 
   // ---------------------------------------------------------------------------------------------- owner contexts
@@ -216,8 +217,15 @@ package kvsink_pkg;
   //   step_end         owner; flags[0]=prefill: place the top-k; flags[1]=the step carried no scores on purpose
   //   open             owner
   //   commit           owner; count=k
-  //   plan             arg0=address kind and item (plan unit)
-  //   wait_promotions  owner; flags[0]=all owners
+  //   plan             owner; flags[2:0]=kind (residency_pkg::plan_kind_e):
+  //                      begin    arg0={promotions by scores a step [7:0], evictions of choice a step [15:8] (255: any number),
+  //                               slots from which on scores promote no more [31:16]}
+  //                      promote  first=position; arg0={not-before [31:0], deadline [63:32] (0: none)} in cycles from when it
+  //                               falls due; arg2={dwell [15:0], home tier [18:16], step [47:32]}
+  //                      window   arg0={begin [31:0], end [63:32]}; arg2[47:32]=step
+  //                      region   first, count; arg2={steps [15:0] (0: to the end), step [47:32]}
+  //                      commit, drop, query
+  //   wait_promotions  owner; flags[0]=all owners; flags[1]=one token, first=position
   typedef struct packed {
     logic [127:0] reserved;
     logic [63:0]  arg3;
@@ -234,7 +242,10 @@ package kvsink_pkg;
   } cmd_t;
 
   // 32 bytes. value0: promote: slot; retire, let_go, abort: tokens concerned; step_end: promoted [15:0], evicted [31:16];
-  // wait_promotions: promotions ended since the last wait. value1: promote: tag entry. cycles: from acceptance.
+  // wait_promotions: promotions ended since the last wait, or the slot of the token. value1: promote: tag entry. plan:
+  // value0 of an item: its index; of commit: slots at the peak, value1 entries; refused: first item that fails, value1 its
+  // reason (status_e); of query: {step [31:16], next item [15:0]}, value1 {state [55:48], missed [47:32], denied evictions
+  // [31:16], denied promotions [15:0]}. cycles: from acceptance.
   typedef struct packed {
     logic [95:0] reserved;
     logic [31:0] cycles;
@@ -465,7 +476,8 @@ package kvsink_pkg;
     EvLeave     = 8'h04,  // a resident token's slot left
     EvReadError = 8'h05,  // rows of a request came back error-flagged
     EvOwner     = 8'h06,  // owner set or reset
-    EvWindow    = 8'h07   // window opened, committed or rolled back
+    EvWindow    = 8'h07,  // window opened, committed or rolled back
+    EvPlan      = 8'h08   // an item of a plan ended without its token being placed
   } event_e;
 
   // What a unit hands to the log; sequence, time and CRC are added by it.

@@ -10,6 +10,7 @@
 //   progress ---+--> arbiter -> loop -+--> fill queue -> walker -> descriptor -> DMA
 //   walker -----+      ^              |--> records -> log -> LEAVING slots -> FREE
 //   scores -----+      |              '--> done
+//   plans ------+      |
 //   sweep, fill queue, slots that wait to be freed
 //
 // Latency: `promote` 7 or 8 cycles from acceptance to done_valid_o (the tag array answers in 2, done stream idle), also
@@ -159,10 +160,18 @@ module residency_ctrl
     StOwner8,
     StStep2,
     StLength2,
-    StProfile
+    StProfile,
+    StPlan2,
+    StPlan3,      // plan
+    StVerdict1,
+    StVerdict2,
+    StVerdict3,
+    StWait2,
+    StWait3,
+    StWait4       // wait for a token
   } state_e;
 
-  typedef enum logic [2:0] {
+  typedef enum logic [3:0] {
     EcEnd,
     EcProgress,
     EcWalk,
@@ -170,9 +179,11 @@ module residency_ctrl
     EcSweep,
     EcWait,
     EcFill,
-    EcFree
+    EcFree,
+    EcPlan
   } class_e;
-  localparam int unsigned Classes = 8;
+  localparam int unsigned Classes = 9;
+  localparam int unsigned ClassW = $clog2(Classes);
 
   // ------------------------------------------------------------------------------------------------------- registers
   state_e st_q, st_d;
@@ -180,20 +191,24 @@ module residency_ctrl
   cmd_t cmd_q, cmd_d;
   logic [31:0] start_q, start_d;
   logic cmd_turn_q, cmd_turn_d;
-  logic [2:0] turn_q, turn_d;  // class that is first in turn
+  logic [ClassW-1:0] turn_q, turn_d;  // class that is first in turn
   slot_t slot_q, slot_d;
   row_t row_q, row_d;
   orow_t own_q, own_d, named_q, named_d;  // named_q: of the named owner, or of a prefix owner
   grant_t g_q, g_d;
   status_e shortage_q, shortage_d;  // why the grant is refused if the token is not there
   logic guaranteed_q, guaranteed_d;
+  plan_view_t gv_q, gv_d;  // plan of the grant's effective owner
+  cnt_t gv_share_q, gv_share_d;  // what it still reserves
+  plan_limits_t lim_q, lim_d;
+  plan_t verdict_q, verdict_d;
   status_e status_q, status_d;
   sweep_t sw_q, sw_d;
   logic sweeping_q, sweeping_d;
   logic epoch_q, epoch_d;
   logic [4:0] burst_q, burst_d;
   logic [10:0] batch_wait_q, batch_wait_d;
-  logic press_q, press_d, press_any_q, press_any_d;  // a pressure scan is wanted
+  logic press_q, press_d, press_any_q, press_any_d, press_plan_q, press_plan_d;  // a pressure scan is wanted
   owner_t press_owner_q, press_owner_d;
   profile_t press_profile_q, press_profile_d;
   walk_rsp_t walk_q, walk_d;
@@ -308,6 +323,73 @@ module residency_ctrl
       .share_o   (share)
   );
   assign profiles_o = profiles;
+
+  // ----------------------------------------------------------------------------------------------------------- plans
+  owner_t ask_owner, pl_owner;
+  plan_view_t pv;  // plan of ask_owner
+  status_e pl_status, pl_bad_reason;
+  logic [31:0] pl_value0, pl_bad_item, pl_start;
+  logic [63:0] pl_value1;
+  logic [15:0] pl_tag;
+  logic pl_act, pl_drop, pl_check, pl_has, pl_step, pl_want, pl_is_verdict, pl_take;
+  logic pl_fits, pl_same, pl_accept, pl_again, pl_free;
+  logic pl_tried, pl_over, pl_missed, pl_promoted, pl_evicted, pl_denied_promotion, pl_denied_eviction;
+  plan_t pl_which;
+  cnt_t pl_slots, pl_entries;
+  grant_t pl_grant;
+  residency_plans u_plans (
+      .clk_i,
+      .rst_ni,
+      .now_i,
+      .floor_i           (cfg_i.promo_floor),
+      .cmd_i             (cmd_q),
+      .start_i           (start_q),
+      .limits_i          (lim_q),
+      .act_i             (pl_act),
+      .drop_i            (pl_drop),
+      .status_o          (pl_status),
+      .value0_o          (pl_value0),
+      .value1_o          (pl_value1),
+      .check_o           (pl_check),
+      .has_o             (pl_has),
+      .ask_owner_i       (ask_owner),
+      .view_o            (pv),
+      .step_i            (pl_step),
+      .want_o            (pl_want),
+      .is_verdict_o      (pl_is_verdict),
+      .which_o           (pl_which),
+      .owner_o           (pl_owner),
+      .take_i            (pl_take),
+      .which_i           (verdict_q),
+      .tried_plan_i      (g_q.plan),
+      .fits_o            (pl_fits),
+      .bad_item_o        (pl_bad_item),
+      .bad_reason_o      (pl_bad_reason),
+      .slots_o           (pl_slots),
+      .entries_o         (pl_entries),
+      .same_o            (pl_same),
+      .tag_o             (pl_tag),
+      .start_o           (pl_start),
+      .accept_i          (pl_accept),
+      .again_i           (pl_again),
+      .free_i            (pl_free),
+      .grant_o           (pl_grant),
+      .tried_i           (pl_tried),
+      .tried_over_i      (pl_over),
+      .missed_i          (pl_missed),
+      .promoted_i        (pl_promoted),
+      .evicted_i         (pl_evicted),
+      .denied_promotion_i(pl_denied_promotion),
+      .denied_eviction_i (pl_denied_eviction)
+  );
+  always_comb begin
+    unique case (st_q)
+      StG2, StG4, StGFinish: ask_owner = g_q.effective;
+      StScore3, StFreeOwner: ask_owner = row_q.owner;
+      StPlan2, StPlan3, StOwner4: ask_owner = owner_t'(cmd_q.owner);
+      default: ask_owner = sw_q.owner;
+    endcase
+  end
 
   // ---------------------------------------------------------------------------------------------------------- queues
   logic fill_push, fill_pop, fill_valid, fill_room_unused;
@@ -497,6 +579,8 @@ module residency_ctrl
       .room_o        (waits_room),
       .add_i         (wait_add),
       .add_all_i     (cmd_q.flags[0]),
+      .add_one_i     (cmd_q.flags[1]),
+      .add_slot_i    (slot_q),
       .add_owner_i   (owner_t'(cmd_q.owner)),
       .add_tag_i     (cmd_q.tag),
       .add_start_i   (start_q),
@@ -504,6 +588,9 @@ module residency_ctrl
       .zero_owner_i  (row_q.owner),
       .owner_status_i(owner_worst),
       .owner_count_i (owner_ended),
+      .end_i         (fill_end),
+      .end_slot_i    (slot_q),
+      .end_status_i  (fill_end_status),
       .all_zero_i    (all_zero),
       .all_status_i  (all_worst),
       .all_count_i   (all_ended),
@@ -560,13 +647,17 @@ module residency_ctrl
   pos_t last_sharer;
   logic [6:0] share_mask;
   status_e refusal, shortage;
-  logic guaranteed;
+  logic guaranteed, by_scores, envelope;
   cnt_t free_of_profile;
   always_comb begin
     share_mask = pf.valid ? (7'd1 << share[g_q.profile]) - 7'd1 : '0;
     if (pf.valid && share[g_q.profile] == 3'd7) share_mask = '1;
     last_sharer = g_q.position | pos_t'(share_mask);
-    guaranteed = g_q.profile == own_q.profile && own_q.used_own < own_q.slot_min;
+    guaranteed = (g_q.source == SrcPlan) ? gv_share_q != '0 :
+        g_q.profile == own_q.profile && own_q.used_own < own_q.slot_min;
+    by_scores = g_q.source == SrcTop || g_q.source == SrcCandidate;
+    envelope = !gv_q.active ||
+        (gv_q.may_promote && cnt_t'(own_q.used) < gv_q.slots_limit && !in_region(gv_q, g_q.position));
     free_of_profile = cnt_t'(pf.slot_count) - p_used_q[g_q.profile];
     if (g_q.bad_owner || !named_q.valid) refusal = StBadOwner;
     else if (g_q.bad_range || len_t'(last_sharer) >= own_q.committed) refusal = StBadRange;
@@ -574,8 +665,10 @@ module residency_ctrl
     else if (named_q.level != '0 || own_q.level != '0) refusal = StWindow;
     else refusal = StOk;
 
-    if (!room_grant) shortage = StLogFull;
-    else if (own_q.used >= own_q.slot_max || used_q + (guaranteed ? cnt_t'(0) : reserve_q) >= cnt_t'(cfg_i.sram_budget))
+    if (by_scores && !envelope) shortage = StPlan;
+    else if (!room_grant) shortage = StLogFull;
+    else if (cnt_t'(own_q.used) + ((g_q.source == SrcPlan) ? cnt_t'(0) : gv_share_q) >= cnt_t'(own_q.slot_max) ||
+             used_q + (guaranteed ? cnt_t'(0) : reserve_q) >= cnt_t'(cfg_i.sram_budget))
       shortage = StBudget;
     else if (!pick_any || (!guaranteed && free_of_profile <= p_reserve_q[g_q.profile])) shortage = StNoSlot;
     else if (!guaranteed && minimum_q != '0 && cnt_t'(tag_free_entries_i) <= minimum_q) shortage = StNoEntry;
@@ -613,10 +706,11 @@ module residency_ctrl
     else if (!so_set) begin
       if (!own_q.valid) so_status = StBadOwner;
       else if (own_q.refs != '0) so_status = StBusy;
-    end else if (own_q.refs != '0 || (own_q.valid && (own_q.used != '0 || own_q.level != '0))) so_status = StBusy;
+    end else if (own_q.refs != '0 || pl_has || (own_q.valid && (own_q.used != '0 || own_q.level != '0)))
+      so_status = StBusy;
     else if (cmd_q.count > cmd_q.first || cmd_q.first > 32'(Positions)) so_status = StBadRange;
     else if (so_profile >= 8'(Profiles) || (so_min != '0 && !profiles[so_p].valid) ||
-             (own_q.used_own != '0 && own_q.profile != so_p))
+             ((own_q.used_own != '0 || own_q.used_plan != '0) && own_q.profile != so_p))
       so_status = StBadProfile;
     else if (so_max > 16'(Slots) || so_min > so_max) so_status = StBadCommand;
     else if (cmd_q.flags[2] && (so_prefix_owner >= 16'(Owners) || so_prefix_owner == cmd_q.owner || !named_q.valid ||
@@ -629,6 +723,28 @@ module residency_ctrl
                               cnt_t'(profiles[so_p].slot_count) - p_used_q[so_p] < so_p_reserve))
       so_status = StBudget;
     else if (!room_owner) so_status = StLogFull;
+  end
+
+  // ---- what a plan of the owner in own_q may take (StPlan2, StVerdict2), beside what plans of its have left behind
+  plan_limits_t limits;
+  always_comb begin
+    limits = '0;
+    limits.slots = cnt_t'(own_q.used_plan) + least(
+      minus(
+        cnt_t'(own_q.slot_max), cnt_t'(own_q.used) + minus(cnt_t'(own_q.slot_min), cnt_t'(own_q.used_own))
+      ),
+      minus(
+        cnt_t'(cfg_i.sram_budget), used_q + reserve_q)
+    );
+    limits.rows = cnt_t'(own_q.used_plan) +
+        minus(minus(cnt_t'(profiles[own_q.profile].slot_count), p_used_q[own_q.profile]), p_reserve_q[own_q.profile]);
+    limits.entries = minus(least(cnt_t'(Entries), cnt_t'(tag_free_entries_i)), minimum_q);
+    limits.committed = own_q.committed;
+    limits.prefix_len = own_q.prefix_valid ? own_q.prefix_len : '0;
+    limits.profile = own_q.profile;
+    limits.profile_valid = profiles[own_q.profile].valid;
+    limits.share_mask = (share[own_q.profile] == 3'd7) ? '1 : (7'd1 << share[own_q.profile]) - 7'd1;
+    limits.slot_beats = profiles[own_q.profile].slot_beats;
   end
 
   // ---- a row under the sweep (StRow: row_rdata of sw_q.row)
@@ -670,8 +786,8 @@ module residency_ctrl
       endcase
     end
     row_better = row_rdata.state == SlResident && row_rdata.dwell == DwellBestEffort &&
-        row_rdata.owner == sw_q.owner && (sw_q.any_profile || row_rdata.profile == sw_q.profile) &&
-        (!sw_q.best_valid || row_rdata.e < sw_q.best_e);
+        !in_region(pv, row_rdata.position) && row_rdata.owner == sw_q.owner &&
+        (sw_q.any_profile || row_rdata.profile == sw_q.profile) && (!sw_q.best_valid || row_rdata.e < sw_q.best_e);
   end
 
   function automatic dwell_t ticked(input dwell_t dwell, input logic already, input logic ticks);
@@ -711,12 +827,6 @@ module residency_ctrl
   end
 
   // ---- tokens that a prefill may place (StTopCount: orow_rdata)
-  function automatic cnt_t minus(input cnt_t a, input cnt_t b);
-    return (a > b) ? a - b : '0;
-  endfunction
-  function automatic cnt_t least(input cnt_t a, input cnt_t b);
-    return (a < b) ? a : b;
-  endfunction
   cnt_t top_count, top_sure;
   profile_t top_p;
   always_comb begin
@@ -756,10 +866,10 @@ module residency_ctrl
 
   logic [Classes-1:0] want, first_want, chosen;
   logic none_want, wrap;
-  logic [2:0] first_index, chosen_class;
+  logic [ClassW-1:0] first_index, chosen_class;
   logic [Classes-1:0] onehot_high, onehot_low;
   logic none_low_unused;
-  logic [2:0] index_low;
+  logic [ClassW-1:0] index_low;
   always_comb begin
     want = '0;
     want[EcEnd] = end_valid_i;
@@ -770,6 +880,7 @@ module residency_ctrl
     want[EcWait] = wait_valid;
     want[EcFill] = fill_valid && walks_room && !walk_valid_q;
     want[EcFree] = free_valid;
+    want[EcPlan] = pl_want;
     first_want = want & ~((Classes'(1) << turn_q) - Classes'(1));
   end
   kv_first #(
@@ -812,13 +923,14 @@ module residency_ctrl
   assign fill_pop = chosen[EcFill];
   assign free_pop = chosen[EcFree];
   assign wait_take = chosen[EcWait];
+  assign pl_take = chosen[EcPlan];
 
   // Work that a sweep steps back for: at once, or after a burst of rows.
   logic sweep_yields;
   always_comb begin
     sweep_yields = (cmd_valid_i && !sweep_command && promised_q != ($clog2(DoneDepth + 1))'(DoneDepth)) ||
         want[EcEnd] || want[EcProgress] || want[EcWalk] || want[EcWait] ||
-        (burst_q == 5'(SweepBurst) && (want[EcFill] || want[EcFree]));
+        (burst_q == 5'(SweepBurst) && (want[EcFill] || want[EcFree] || want[EcPlan]));
   end
 
   // ------------------------------------------------------------------------------------------------------------ loop
@@ -878,6 +990,11 @@ module residency_ctrl
     batch_wait_d = (batch_wait_q == 11'(BatchWait)) ? batch_wait_q : batch_wait_q + 11'd1;
     press_d = press_q;
     press_any_d = press_any_q;
+    press_plan_d = press_plan_q;
+    gv_d = gv_q;
+    gv_share_d = gv_share_q;
+    lim_d = lim_q;
+    verdict_d = verdict_q;
     press_owner_d = press_owner_q;
     press_profile_d = press_profile_q;
     walk_d = walk_q;
@@ -958,6 +1075,19 @@ module residency_ctrl
     cmd_done = 1'b0;
     sweep_start = 1'b0;
     own_part = 1'b0;
+    pl_act = 1'b0;
+    pl_drop = 1'b0;
+    pl_step = 1'b0;
+    pl_accept = 1'b0;
+    pl_again = 1'b0;
+    pl_free = 1'b0;
+    pl_tried = 1'b0;
+    pl_over = 1'b0;
+    pl_missed = 1'b0;
+    pl_promoted = 1'b0;
+    pl_evicted = 1'b0;
+    pl_denied_promotion = 1'b0;
+    pl_denied_eviction = 1'b0;
     done_push = 1'b0;
     done_status = StOk;
     done_value0 = '0;
@@ -1010,7 +1140,7 @@ module residency_ctrl
             g_d.tier = cmd_i.arg2[18:16];
           end
         end else if (!none_want) begin
-          turn_d = chosen_class + 3'd1;
+          turn_d = chosen_class + ClassW'(1);
           row_re = 1'b1;
           unique case (class_e'(chosen_class))
             EcEnd: begin
@@ -1077,6 +1207,17 @@ module residency_ctrl
               done_opcode = OpWaitPromotions;
               done_start = wait_start;
             end
+            EcPlan: begin
+              verdict_d = pl_which;
+              orow_re = 1'b1;
+              orow_raddr = pl_owner;
+              if (pl_is_verdict) st_d = StVerdict1;
+              else begin
+                g_d = pl_grant;
+                trace_d = '{valid: 1'b1, kind: TrPlanItem, slot: slot_t'(pl_which), data: 16'(pl_grant.late)};
+                st_d = StG1;
+              end
+            end
             default: begin  // EcSweep
               row_raddr = sw_q.row;
               slot_d = sw_q.row;
@@ -1090,6 +1231,7 @@ module residency_ctrl
                 sw_d.owner = press_owner_q;
                 sw_d.profile = press_profile_q;
                 sw_d.any_profile = press_any_q;
+                sw_d.plan = press_plan_q;
               end else begin
                 unique case (sw_q.phase)
                   PhBatch: begin
@@ -1238,7 +1380,11 @@ module residency_ctrl
           OpWaitPromotions: begin
             cmd_done = 1'b1;
             if (!cmd_q.flags[0] && refused_owner) done_status = StBadOwner;
-            else if (cmd_q.flags[0] ? fills_q == '0 : orow_rdata.pending == '0) begin
+            else if (cmd_q.flags[1]) begin
+              cmd_done = cmd_q.flags[0] || cmd_q.first >= 32'(Positions);
+              done_status = cmd_q.flags[0] ? StBadCommand : StBadRange;
+              if (!cmd_done) st_d = StWait2;
+            end else if (cmd_q.flags[0] ? fills_q == '0 : orow_rdata.pending == '0) begin
               wait_now = 1'b1;
               done_status = cmd_q.flags[0] ? all_worst_q : orow_rdata.worst;
               done_value0 = 32'(cmd_q.flags[0] ? all_ended_q : orow_rdata.ended);
@@ -1254,14 +1400,105 @@ module residency_ctrl
             end
           end
           OpPlan: begin
-            cmd_done = 1'b1;
-            done_status = StNoPlan;
+            cmd_done = refused_owner;
+            done_status = StBadOwner;
+            if (!refused_owner) st_d = StPlan2;
           end
           default: begin
             cmd_done = 1'b1;
             done_status = StBadCommand;
           end
         endcase
+      end
+
+      // A wait for one token: its slot is asked for, then that slot's promotion is waited for.
+      StWait2: begin
+        tag_valid_d = 1'b1;
+        tag_d = '0;
+        tag_d.op = TagFind;
+        tag_d.owner = (own_q.prefix_valid && cmd_q.first < 32'(own_q.prefix_len)) ? own_q.prefix_owner : cmd_owner;
+        tag_d.granule = gran_t'(cmd_q.first >> 4);
+        tag_d.token = cmd_q.first[3:0];
+        st_d = StWait3;
+      end
+      StWait3: begin
+        row_raddr = tag_ack_i.slot;
+        if (tag_ack_valid_i) begin
+          row_re = 1'b1;
+          slot_d = tag_ack_i.slot;
+          st_d   = StWait4;
+          if (tag_ack_i.status != StOk) begin
+            cmd_done = 1'b1;
+            done_status = StNotResident;
+          end
+        end
+      end
+      StWait4: begin
+        done_value0 = 32'(slot_q);
+        cmd_done = row_rdata.state != SlFilling || !waits_room;
+        done_status = (row_rdata.state == SlFilling) ? StBusy : StOk;
+        wait_add = !cmd_done;
+        st_d = StIdle;
+      end
+
+      // Plan commands; lim_q: what a commit is checked against.
+      StPlan2: begin
+        lim_d = limits;
+        st_d  = StPlan3;
+      end
+      StPlan3: begin
+        done_status = pl_status;
+        done_value0 = pl_value0;
+        done_value1 = pl_value1;
+        if (pl_check && own_q.level != '0) done_status = StWindow;
+        else pl_act = 1'b1;
+        cmd_done = !pl_check || done_status != StOk;
+        st_d = StIdle;
+        if (done_status == StOk && plan_kind_e'(cmd_q.flags[2:0]) == PkDrop) begin
+          reserve_d = reserve_q - minus(pv.slots, cnt_t'(own_q.used_plan));
+          minimum_d = minimum_q - pv.entries;
+          p_reserve_d[own_q.profile] = p_reserve_q[own_q.profile] - minus(pv.slots, cnt_t'(own_q.used_plan));
+          p_minimum_d[own_q.profile] = p_minimum_q[own_q.profile] - pv.slots;
+          if (sweeping_q && sw_q.kind == SwPressure) sw_d.dirty = 1'b1;
+        end
+      end
+
+      // A plan was checked. It holds if there still is the room that it was checked against; else it is checked again.
+      StVerdict1: begin
+        own_d = orow_rdata;
+        st_d  = StVerdict2;
+      end
+      StVerdict2: begin
+        lim_d = limits;
+        st_d  = StVerdict3;
+      end
+      StVerdict3: begin
+        st_d = StIdle;
+        done_tag = pl_tag;
+        done_start = pl_start;
+        done_opcode = OpPlan;
+        trace_d = '{valid: 1'b1, kind: TrPlanEnd, slot: slot_t'(verdict_q), data: 16'd0};
+        if (!pl_fits) begin
+          pl_free = 1'b1;
+          done_push = 1'b1;
+          done_status = StNoPlan;
+          done_value0 = pl_bad_item;
+          done_value1 = 64'(pl_bad_reason);
+        end else if (pl_slots <= lim_q.slots && pl_slots <= lim_q.rows && pl_entries <= lim_q.entries && pl_same) begin
+          pl_accept = 1'b1;
+          done_push = 1'b1;
+          done_value0 = 32'(pl_slots);
+          done_value1 = 64'(pl_entries);
+          trace_d.data = 16'd1;
+          reserve_d = reserve_q + minus(pl_slots, cnt_t'(own_q.used_plan));
+          minimum_d = minimum_q + pl_entries;
+          p_reserve_d[own_q.profile] = p_reserve_q[own_q.profile] + minus(pl_slots, cnt_t'(own_q.used_plan));
+          p_minimum_d[own_q.profile] = p_minimum_q[own_q.profile] + pl_slots;
+          if (sweeping_q && sw_q.kind == SwPressure) sw_d.dirty = 1'b1;
+        end else begin
+          pl_again = 1'b1;
+          trace_d.kind = TrPlanStart;
+        end
       end
 
       StProfile: begin
@@ -1288,6 +1525,7 @@ module residency_ctrl
         keep_d = 1'b1;
         pulse_owner_d = cmd_owner;
         sweep_start = 1'b1;
+        pl_step = !cmd_q.flags[0];
         batch_wait_d = '0;
         sw_d = '0;
         sw_d.kind = SwStep;
@@ -1322,6 +1560,13 @@ module residency_ctrl
           minimum_d = minimum_q - cnt_t'(own_q.slot_min) + (so_set ? so_min : '0);
           p_reserve_d[own_q.profile] = p_reserve_q[own_q.profile] - old_share_q;
           p_minimum_d[own_q.profile] = p_minimum_q[own_q.profile] - cnt_t'(own_q.slot_min);
+          if (!so_set) begin  // with the owner goes its plan
+            pl_drop = 1'b1;
+            reserve_d = reserve_d - minus(pv.slots, cnt_t'(own_q.used_plan));
+            minimum_d = minimum_d - pv.entries;
+            p_reserve_d[own_q.profile] = p_reserve_d[own_q.profile] - minus(pv.slots, cnt_t'(own_q.used_plan));
+            p_minimum_d[own_q.profile] = p_minimum_d[own_q.profile] - pv.slots;
+          end
           if (so_set) begin
             p_reserve_d[so_p] = p_reserve_d[so_p] + new_share_q;
             p_minimum_d[so_p] = p_minimum_d[so_p] + so_min;
@@ -1431,7 +1676,9 @@ module residency_ctrl
       end
       StG2: begin
         own_d = orow_rdata;
-        st_d  = StG3;
+        gv_d = pv;
+        gv_share_d = minus(pv.slots, cnt_t'(orow_rdata.used_plan));
+        st_d = StG3;
       end
       StG3: begin
         status_d = refusal;
@@ -1469,12 +1716,14 @@ module residency_ctrl
             fin = 1'b1;
             fin_slot = slot_q;
             fin_entry = tag_ack_i.entry;
-            own_part = g_q.profile == own_q.profile;
+            own_part = g_q.profile == own_q.profile && g_q.source != SrcPlan;
             row_we = 1'b1;
             row_wdata = '0;
             row_wdata.state = SlFilling;
             row_wdata.epoch = epoch_q;
             row_wdata.own = own_part;
+            row_wdata.planned = g_q.source == SrcPlan;
+            row_wdata.strict = g_q.strict;
             row_wdata.owner = g_q.effective;
             row_wdata.position = g_q.position;
             row_wdata.profile = g_q.profile;
@@ -1492,6 +1741,7 @@ module residency_ctrl
             orow_waddr = g_q.effective;
             orow_loop.used = own_q.used + slots_t'(1);
             orow_loop.used_own = own_q.used_own + slots_t'(own_part);
+            orow_loop.used_plan = own_q.used_plan + slots_t'(g_q.source == SrcPlan);
             orow_loop.pending = own_q.pending + slots_t'(1);
             used_d = used_q + cnt_t'(1);
             fills_d = fills_q + cnt_t'(1);
@@ -1641,6 +1891,15 @@ module residency_ctrl
           row_we = 1'b1;
           row_wdata.stage = SgNone;
           trace_d.data = 16'd2;
+        end else if (row_rdata.strict && row_rdata.deadline <= now_i) begin
+          row_d = row_rdata;
+          row_d.stage = SgNone;
+          trace_d.data = 16'd3;
+          count_d.deadline_missed = 1'b1;
+          lv_kind_d = EvFailed;
+          lv_cause_d = StDeadline;
+          lv_tag_d = 1'b1;
+          st_d = StLeave;
         end else if (row_rdata.not_before > now_i) begin
           trace_d.data = 16'd1;
           fill_push = 1'b1;
@@ -1711,6 +1970,13 @@ module residency_ctrl
         orow_loop.used = orow_rdata.used - slots_t'(1);
         used_d = used_q - cnt_t'(1);
         p_used_d[row_q.profile] = p_used_q[row_q.profile] - cnt_t'(1);
+        if (row_q.planned) begin
+          orow_loop.used_plan = orow_rdata.used_plan - slots_t'(1);
+          if (cnt_t'(orow_rdata.used_plan) <= pv.slots) begin
+            reserve_d = reserve_q + cnt_t'(1);
+            p_reserve_d[row_q.profile] = p_reserve_q[row_q.profile] + cnt_t'(1);
+          end
+        end
         if (row_q.own) begin
           orow_loop.used_own = orow_rdata.used_own - slots_t'(1);
           if (orow_rdata.used_own <= orow_rdata.slot_min) begin
@@ -1805,7 +2071,10 @@ module residency_ctrl
         row_wdata = row_d;
         st_d = StIdle;
         if (row_q.state == SlResident && row_q.dwell == DwellBestEffort && !sw_q.referenced &&
-            down_new >= cfg_i.n_evict && room_leave) begin
+            down_new >= cfg_i.n_evict && room_leave && pv.may_evict && !in_region(
+                pv, row_q.position
+            )) begin
+          pl_evicted = 1'b1;
           lv_kind_d = EvLeave;
           lv_cause_d = StThreshold;
           lv_tag_d = 1'b1;
@@ -1827,6 +2096,9 @@ module residency_ctrl
           orow_raddr = sw_q.owner;
           st_d = StG1;
         end else begin
+          if (row_q.state == SlResident && row_q.dwell == DwellBestEffort && !sw_q.referenced &&
+              down_new >= cfg_i.n_evict && room_leave)
+            pl_denied_eviction = 1'b1;
           if (row_q.state == SlFree) begin
             sw_d.cands = sw_q.cands + cnt_t'(1);
             if (!sw_q.best_valid || e_new < sw_q.best_e) begin
@@ -1924,7 +2196,11 @@ module residency_ctrl
         end else begin
           sweeping_d = 1'b0;
           trace_d = '{valid: 1'b1, kind: TrPressure, slot: sw_q.best_slot, data: '0};
-          if (sw_q.best_valid && orow_rdata.level == '0 && orow_rdata.refs == '0 && room_leave) begin
+          if (sw_q.best_valid && orow_rdata.level == '0 && orow_rdata.refs == '0 && room_leave && !sw_q.plan &&
+              !pv.may_evict) begin
+            pl_denied_eviction = 1'b1;
+          end else if (sw_q.best_valid && orow_rdata.level == '0 && orow_rdata.refs == '0 && room_leave) begin
+            pl_evicted = !sw_q.plan;
             trace_d.data = 16'd1;
             lv_kind_d = EvLeave;
             lv_cause_d = StEvicted;
@@ -1963,7 +2239,10 @@ module residency_ctrl
         press_owner_d = g_q.effective;
         press_profile_d = g_q.profile;
         press_any_d = fin_status != StNoSlot;
+        press_plan_d = g_q.source == SrcPlan;
       end
+      pl_promoted = fin_status == StOk && by_scores;
+      pl_denied_promotion = fin_status == StPlan;
       st_d = StIdle;
       unique case (g_q.source)
         SrcCommand: begin
@@ -1971,6 +2250,21 @@ module residency_ctrl
           done_status = fin_status;
           done_value0 = 32'(fin_slot);
           done_value1 = 64'(fin_entry);
+        end
+        SrcPlan: begin  // without room it is tried again until its deadline; what else it may be is recorded
+          pl_tried = 1'b1;
+          pl_over  = fin_status == StOk || fin_status == StAlready;
+          if (!pl_over && (g_q.late || !(fin_status == StBudget || fin_status == StNoSlot || fin_status == StNoEntry ||
+                                         fin_status == StLogFull || fin_status == StWindow)) && room_owner) begin
+            pl_over = 1'b1;
+            pl_missed = 1'b1;
+            count_d.plan_missed = 1'b1;
+            rec_push = 1'b1;
+            rec_in.event_.kind = EvPlan;
+            rec_in.event_.cause = fin_status;
+            rec_in.event_.owner = 16'(g_q.owner);
+            rec_in.event_.position = 32'(g_q.position);
+          end
         end
         SrcTop: if (fin_status == StOk) sw_d.promoted = sw_q.promoted + cnt_t'(1);
         default: begin  // SrcCandidate: the sweep goes on behind its row
@@ -1994,6 +2288,9 @@ module residency_ctrl
         end
       endcase
     end
+
+    count_d.plan_denied_promotion = pl_denied_promotion;
+    count_d.plan_denied_eviction  = pl_denied_eviction;
 
     if (sweep_start) begin
       sweeping_d = 1'b1;
@@ -2073,6 +2370,11 @@ module residency_ctrl
   end
 
   always_ff @(posedge clk_i) begin
+    gv_q <= gv_d;
+    gv_share_q <= gv_share_d;
+    lim_q <= lim_d;
+    verdict_q <= verdict_d;
+    press_plan_q <= press_plan_d;
     cmd_q <= cmd_d;
     start_q <= start_d;
     slot_q <= slot_d;
@@ -2147,6 +2449,8 @@ module residency_ctrl
   `KVS_ASSERT(record_has_room, !rec_push || rec_room)
   `KVS_ASSERT(done_has_room, !done_push || done_room)
   `KVS_ASSERT(grant_takes_a_free_row, !count_q.granted || used_q <= cnt_t'(Slots))
-  `KVS_ASSERT(reserve_is_kept, reserve_q <= minimum_q)
+  for (genvar p = 0; p < int'(Profiles); p++) begin : gen_reserve
+    `KVS_ASSERT(reserve_is_kept, p_reserve_q[p] <= p_minimum_q[p])
+  end
 
 endmodule

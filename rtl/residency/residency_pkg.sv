@@ -48,6 +48,7 @@ package residency_pkg;
     logic        epoch;         // differs from the controller's: not yet visited by the running sweep
     logic        ticked;        // the running step_end's tick is done already
     logic        own;           // counts against its owner's minimum
+    logic        planned;       // granted by a plan
     owner_t      owner;
     pos_t        position;
     profile_t    profile;
@@ -59,6 +60,7 @@ package residency_pkg;
     word_t       word;
     cycle_t      deadline;
     cycle_t      not_before;
+    logic        strict;        // a window of a plan: not started after the deadline
     logic [2:0]  tier;
     stage_e      stage;
     serial_t     leave_serial;
@@ -78,7 +80,8 @@ package residency_pkg;
     slots_t                  slot_min;
     slots_t                  slot_max;
     slots_t                  used;          // slots not FREE
-    slots_t                  used_own;      // of these, granted with its own profile
+    slots_t                  used_own;      // of these, granted with its own profile, by other than a plan
+    slots_t                  used_plan;     // of these, granted by a plan
     logic [$clog2(Owners):0] refs;          // owners that name it as prefix
     logic [1:0]              level;         // open windows
     slots_t                  pending;       // slots FILLING
@@ -86,11 +89,79 @@ package residency_pkg;
     cnt_t                    ended;
   } orow_t;
 
+  // ---- plans. An item's times are cycles from when it falls due.
+  localparam int unsigned PlanRegions = 2;  // of a plan
+  localparam int unsigned PlanRetry = 64;  // cycles from a promotion that found no room to the next try
+  localparam logic [7:0] PlanNoLimit = '1;
+  typedef logic [((Plans > 1) ? $clog2(Plans) : 1)-1:0] plan_t;
+  typedef logic [$clog2(PlanItems)-1:0] item_index_t;
+  typedef logic [$clog2(PlanItems):0] items_t;
+  typedef logic [15:0] step_t;
+  typedef logic [31:0] span_t;
+  typedef logic [31:0] beats_t;
+  typedef enum logic [2:0] {
+    PkBegin,
+    PkPromote,
+    PkWindow,
+    PkRegion,
+    PkCommit,
+    PkDrop,
+    PkQuery
+  } plan_kind_e;
+  typedef enum logic [2:0] {
+    PnNone,
+    PnDraft,
+    PnCheck,
+    PnChecked,  // the loop has to take the verdict
+    PnActive
+  } plan_state_e;
+  typedef struct packed {
+    plan_kind_e  kind;      // PkPromote, PkWindow or PkRegion
+    logic [2:0]  tier;
+    step_t       step;
+    dwell_t      dwell;     // region: steps that it lasts, 0: to the end
+    pos_t        position;  // region: first
+    pos_t        last;      // region
+    span_t from;            // not before
+    span_t       stop;      // deadline (0: none), end of a window
+  } item_t;
+  // What a plan is checked against.
+  typedef struct packed {
+    cnt_t                       slots;          // within SRAM_budget and the owner's maximum
+    cnt_t                       rows;           // of the profile's region
+    cnt_t                       entries;
+    len_t                       committed;
+    len_t                       prefix_len;     // positions below it are not the owner's
+    profile_t                   profile;
+    logic                       profile_valid;
+    logic [6:0]                 share_mask;
+    logic [$clog2(SramBeats):0] slot_beats;
+  } plan_limits_t;
+  // What the plan of an owner says while it is in force.
+  typedef struct packed {
+    logic                   active;
+    cnt_t                   slots;         // at its peak
+    cnt_t                   entries;
+    logic                   may_promote;   // by scores, in this step
+    logic                   may_evict;     // by choice, in this step
+    cnt_t                   slots_limit;   // used slots from which on scores promote no more
+    logic [PlanRegions-1:0] region;        // in force
+    pos_t [PlanRegions-1:0] region_first;
+    pos_t [PlanRegions-1:0] region_last;
+  } plan_view_t;
+  function automatic logic in_region(input plan_view_t v, input pos_t p);
+    in_region = 1'b0;
+    for (int unsigned i = 0; i < PlanRegions; i++) begin
+      if (v.region[i] && p >= v.region_first[i] && p <= v.region_last[i]) in_region = 1'b1;
+    end
+  endfunction
+
   // A grant on its way, whatever asked for it.
   typedef enum logic [1:0] {
     SrcCommand,
     SrcTop,
-    SrcCandidate
+    SrcCandidate,
+    SrcPlan
   } source_e;
   typedef struct packed {
     source_e    source;
@@ -109,6 +180,9 @@ package residency_pkg;
     run_t       run_up;
     run_t       run_down;
     slot_t      slot;         // SrcCandidate: the row it has
+    logic       strict;
+    plan_t      plan;         // SrcPlan: which
+    logic       late;         // SrcPlan: its deadline has passed
   } grant_t;
 
   typedef enum logic [2:0] {
@@ -151,6 +225,7 @@ package residency_pkg;
     logic        referenced;
     profile_t    profile;        // of the owner; of a pressure scan that wants one profile
     logic        any_profile;
+    logic        plan;           // pressure: a plan wants the room
     cnt_t        taken;
     cnt_t        promoted;
     cnt_t        evicted;
@@ -167,17 +242,20 @@ package residency_pkg;
 
   // Order in which the controller takes its events, for benches.
   typedef enum logic [3:0] {
-    TrCommand,   // data = tag
+    TrCommand,  // data = tag
     TrWalk,
     TrProgress,
     TrEnd,
-    TrFill,      // head of the fill queue looked at: data = 0 to the walker, 1 to the tail, 2 dropped
-    TrRow,       // a sweep acts on this row
-    TrScore,     // a row's score was taken
-    TrTop,       // an answer of Top was taken
+    TrFill,  // head of the fill queue looked at: data = 0 to the walker, 1 to the tail, 2 dropped, 3 its window closed
+    TrRow,  // a sweep acts on this row
+    TrScore,  // a row's score was taken
+    TrTop,  // an answer of Top was taken
     TrPressure,  // decided: data = 1 slot leaves, 0 none
-    TrFree,      // the slot is FREE
-    TrSweepEnd
+    TrFree,  // the slot is FREE
+    TrSweepEnd,
+    TrPlanStart,  // the check of plan `slot` starts again
+    TrPlanEnd,  // its verdict: data = 1 accepted
+    TrPlanItem  // its next promotion is tried: data = 1 its deadline has passed
   } trace_e;
   typedef struct packed {
     logic        valid;
@@ -190,6 +268,13 @@ package residency_pkg;
     logic       leaves;  // the slot may be freed when the log has this record
     log_event_t event_;
   } record_t;
+
+  function automatic cnt_t minus(input cnt_t a, input cnt_t b);
+    return (a > b) ? a - b : '0;
+  endfunction
+  function automatic cnt_t least(input cnt_t a, input cnt_t b);
+    return (a < b) ? a : b;
+  endfunction
 
   // 1 - alpha as UQ1.16
   function automatic beta_t beta_of(input logic [AlphaW-1:0] alpha);

@@ -72,7 +72,8 @@ const char* kvs_status_text(unsigned status) {
       "let go by command",
       "retired",
       "the earlier request's list is gone",
-      "plan refused",
+      "plan refused, or there is none",
+      "outside the envelope of the owner's plan",
   };
   return status < sizeof text / sizeof text[0] ? text[status] : "unknown status";
 }
@@ -694,6 +695,112 @@ int kvs_wait_all_promotions(kvs* k, kvs_done* done) {
   if (k == NULL) return KVS_ERR_ARGUMENT;
   const kvs_command c = {.opcode = KVS_OP_WAIT_PROMOTIONS, .flags = 1};
   return run(k, &c, done);
+}
+
+int kvs_wait_promotion(kvs* k, uint16_t owner, uint32_t position, kvs_done* done) {
+  CHECK_OWNER(k, owner);
+  CHECK_MAX(k, position, k->caps.positions - 1, "position");
+  const kvs_command c = {.opcode = KVS_OP_WAIT_PROMOTIONS, .flags = 2, .first = position, .owner = owner};
+  return run(k, &c, done);
+}
+
+/* ----------------------------------------------------------------------------------------------------------------
+ * plans
+ */
+
+enum { kPlanBegin = 0, kPlanCommit = 4, kPlanDrop = 5, kPlanQuery = 6 };
+enum { kPlanActive = 4 };
+
+static int plan_command(kvs* k, uint16_t owner, uint8_t kind, uint64_t arg, kvs_done* done) {
+  const kvs_command c = {.opcode = KVS_OP_PLAN, .flags = kind, .owner = owner, .arg = {arg}};
+  return run(k, &c, done);
+}
+
+static int check_item(kvs* k, const kvs_plan_item* item) {
+  CHECK_RANGE(k, item->kind, KVS_PLAN_PROMOTE, KVS_PLAN_REGION, "item.kind");
+  CHECK_MAX(k, item->tier, 7, "item.tier");
+  if (item->kind == KVS_PLAN_PROMOTE) CHECK_MAX(k, item->first, k->caps.positions - 1, "item.first");
+  if (item->kind == KVS_PLAN_REGION) {
+    CHECK_MAX(k, item->first, k->caps.positions - 1, "item.first");
+    CHECK_RANGE(k, item->count, 1, k->caps.positions - item->first, "item.count");
+  }
+  if (item->kind == KVS_PLAN_WINDOW && item->until <= item->from) return bad(k, KVS_ERR_RANGE, "item.until");
+  return KVS_OK;
+}
+
+int kvs_plan(kvs* k, uint16_t owner, const kvs_envelope* envelope, const kvs_plan_item* items, size_t count,
+             kvs_done* done) {
+  if (k == NULL || envelope == NULL || (items == NULL && count != 0)) return KVS_ERR_ARGUMENT;
+  CHECK_OWNER(k, owner);
+  CHECK_MAX(k, count, k->caps.plan_items, "count");
+  for (size_t i = 0; i < count; i++) TRY(check_item(k, &items[i]));
+  kvs_done own;
+  if (done == NULL) done = &own;
+  TRY(plan_command(
+      k, owner, kPlanBegin,
+      (uint64_t)envelope->promotions | (uint64_t)envelope->evictions << 8 | (uint64_t)envelope->slots << 16, done));
+  int result = KVS_OK;
+  for (size_t i = 0; i < count && result == KVS_OK; i++) {
+    const kvs_plan_item* item = &items[i];
+    const kvs_command c = {.opcode = KVS_OP_PLAN,
+                           .flags = item->kind,
+                           .first = item->first,
+                           .count = item->count,
+                           .owner = owner,
+                           .arg = {(uint64_t)item->from | (uint64_t)item->until << 32, 0,
+                                   (uint64_t)item->dwell | (uint64_t)item->tier << 16 | (uint64_t)item->step << 32}};
+    result = run(k, &c, done);
+  }
+  if (result == KVS_OK) result = plan_command(k, owner, kPlanCommit, 0, done);
+  if (result != KVS_OK && !(result == KVS_ERR_STATUS && done->status == KVS_ST_NO_PLAN)) {
+    (void)plan_command(k, owner, kPlanDrop, 0, NULL); /* the draft */
+  }
+  return result;
+}
+
+int kvs_drop_plan(kvs* k, uint16_t owner, kvs_done* done) {
+  CHECK_OWNER(k, owner);
+  return plan_command(k, owner, kPlanDrop, 0, done);
+}
+
+int kvs_get_plan(kvs* k, uint16_t owner, kvs_plan_state* state) {
+  if (state == NULL) return KVS_ERR_ARGUMENT;
+  CHECK_OWNER(k, owner);
+  kvs_done done;
+  memset(state, 0, sizeof *state);
+  const int result = plan_command(k, owner, kPlanQuery, 0, &done);
+  if (result == KVS_ERR_STATUS && done.status == KVS_ST_NO_PLAN) return KVS_OK;
+  TRY(result);
+  state->active = (done.value1 >> 48 & 0xff) == kPlanActive;
+  state->step = (uint16_t)(done.value0 >> 16);
+  state->next = (uint16_t)done.value0;
+  state->missed = (uint16_t)(done.value1 >> 32);
+  state->denied_evictions = (uint16_t)(done.value1 >> 16);
+  state->denied_promotions = (uint16_t)done.value1;
+  return KVS_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------------- home tiers
+ */
+
+int kvs_move_block(kvs* k, uint16_t owner, uint32_t index, uint32_t old_word, uint32_t to, const kvs_memory* memory,
+                   uint32_t* new_word, kvs_done* done) {
+  if (k == NULL || memory == NULL || memory->copy_block == NULL || memory->write_word == NULL) return KVS_ERR_ARGUMENT;
+  CHECK_OWNER(k, owner);
+  const uint32_t bits = k->layout.block_bits;
+  const uint32_t page = 1U << k->layout.page_log2;
+  CHECK_MAX(k, index, k->caps.positions / page - 1, "index");
+  CHECK_MAX(k, to, (uint32_t)((UINT64_C(1) << bits) - 1), "to");
+  CHECK_MAX(k, old_word, UINT32_C(0x7fffffff), "old_word"); /* mapped */
+  const uint32_t generation = (uint32_t)((uint64_t)old_word >> bits) + 1;
+  if (bits < 31) CHECK_MAX(k, generation, (UINT32_C(1) << (31 - bits)) - 1, "generation");
+  const uint32_t word = bits < 31 ? generation << bits | to : to;
+  const uint32_t from = (uint32_t)(old_word & ((UINT64_C(1) << bits) - 1));
+  /* The rows are there before the table names them, and the old ones stay until nothing reads them any more. */
+  if (memory->copy_block(memory->context, to, from) != 0) return KVS_ERR_IO;
+  if (memory->write_word(memory->context, index, word) != 0) return KVS_ERR_IO;
+  if (new_word != NULL) *new_word = word;
+  return kvs_retire(k, owner, index * page, page, done);
 }
 
 /* --------------------------------------------------------------------------------------------------------- log,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <set>
 
 namespace kvsink::model {
 namespace {
@@ -37,13 +38,14 @@ const char* name(Status status) {
                                      "bad range", "bad profile",  "log full",  "bad command", "busy",    "tenant",
                                      "unmapped",  "generation",   "bus error", "timeout",     "aborted", "deadline",
                                      "already",   "not resident", "evicted",   "threshold",   "command", "retired",
-                                     "stale",     "no plan"};
+                                     "stale",     "no plan",      "plan"};
   const auto index = static_cast<std::size_t>(status);
   return index < kNames.size() ? kNames[index] : "unknown";
 }
 
 std::string describe(const ResidencyRecord& r) {
-  static constexpr std::array kKinds{"?", "grant", "resident", "failed", "leave", "read error", "owner", "window"};
+  static constexpr std::array kKinds{"?",          "grant", "resident", "failed", "leave",
+                                     "read error", "owner", "window",   "plan"};
   const auto kind = static_cast<std::size_t>(r.kind);
   return fmt::format("{} ({}), owner {}, position {}, word {:#x}, slot {}", kind < kKinds.size() ? kKinds[kind] : "?",
                      name(r.cause), r.owner, r.position, r.word, r.slot);
@@ -54,7 +56,8 @@ ResidencyModel::ResidencyModel(const Config& config)
       slots_(config.slots),
       owners_(config.owners),
       profiles_(config.profiles),
-      tag_work_(config.slots) {}
+      tag_work_(config.slots),
+      plans_(config.plans) {}
 
 // ---------------------------------------------------------------------------------------------------- sums and choices
 
@@ -88,12 +91,19 @@ uint32_t ResidencyModel::reserved(int64_t profile) const {
     const uint32_t have = used_own(o);
     if (owners_[o].slot_min > have) sum += owners_[o].slot_min - have;
   }
+  for (const Plan& p : plans_) {
+    if (p.state != Plan::State::kActive || (profile >= 0 && owners_[p.owner].profile != profile)) continue;
+    sum += static_cast<uint32_t>(plan_share(p.owner));
+  }
   return sum;
 }
 
 uint32_t ResidencyModel::min_sum() const {
   uint32_t sum = 0;
   for (const auto& owner : owners_) sum += owner.slot_min;
+  for (const Plan& p : plans_) {
+    if (p.state == Plan::State::kActive) sum += static_cast<uint32_t>(p.entries);
+  }
   return sum;
 }
 
@@ -172,13 +182,23 @@ Status ResidencyModel::grant(const Grant& g, const View& view, uint32_t& slot) {
     s.dwell = std::max(s.dwell, g.dwell);
     return Status::kAlready;
   }
+  Plan* plan = active_plan(e);
+  if (g.by_scores && plan != nullptr &&
+      ((plan->adapt_promotions != 255 && plan->promotions >= plan->adapt_promotions) || used(e) >= plan->adapt_slots ||
+       in_region(*plan, g.position))) {
+    ++plan->denied_promotions;
+    ++plan_counts_.denied_promotions;
+    return Status::kPlan;
+  }
   if (!log_has(view, 2)) return Status::kLogFull;
 
-  const bool guaranteed = g.profile == owner.profile && used_own(e) < owner.slot_min;
+  const int64_t share_of_plan = plan_share(e);
+  const bool guaranteed = g.by_plan ? share_of_plan > 0 : g.profile == owner.profile && used_own(e) < owner.slot_min;
   Status refused = Status::kOk;
   const int64_t row = g.own_row >= 0 ? g.own_row : choose(profile);
   const bool new_entry = !view.has_entry || !view.has_entry(e, g.position / 16);
-  if (used(e) >= owner.slot_max || used_slots() + (guaranteed ? 0 : reserved(-1)) >= config_.sram_budget) {
+  if (used(e) + (g.by_plan ? 0 : share_of_plan) >= owner.slot_max ||
+      used_slots() + (guaranteed ? 0 : reserved(-1)) >= config_.sram_budget) {
     refused = Status::kBudget;
   } else if (row < 0 || (!guaranteed && free_rows(profile) <= reserved(g.profile))) {
     refused = Status::kNoSlot;
@@ -190,6 +210,7 @@ Status ResidencyModel::grant(const Grant& g, const View& view, uint32_t& slot) {
     if (owner.refs == 0 && !pressure_owner_) {
       pressure_owner_ = e;
       pressure_profile_ = refused == Status::kNoSlot ? static_cast<int64_t>(g.profile) : -1;
+      pressure_by_plan_ = g.by_plan;
     }
     return refused;
   }
@@ -198,7 +219,9 @@ Status ResidencyModel::grant(const Grant& g, const View& view, uint32_t& slot) {
   Slot& s = slots_[slot];
   s = Slot{};
   s.state = State::kFilling;
-  s.own = g.profile == owner.profile;
+  s.own = g.profile == owner.profile && !g.by_plan;
+  s.planned = g.by_plan;
+  s.strict = g.strict;
   s.fresh = true;
   s.owner = e;
   s.position = g.position;
@@ -209,13 +232,19 @@ Status ResidencyModel::grant(const Grant& g, const View& view, uint32_t& slot) {
   s.down = g.down;
   s.queued = true;
   s.later = g.later;
+  if (g.by_scores && plan != nullptr) ++plan->promotions;
   tag_work_[slot] = {};
   fill_queue_.push_back(slot);
   record(Event::kGrant, Status::kOk, e, g.position, 0, slot);
   return Status::kOk;
 }
 
-void ResidencyModel::ended(uint32_t owner, Status status) {
+void ResidencyModel::ended(uint32_t slot, Status status) {
+  const uint32_t owner = slots_[slot].owner;
+  for (const Wait& w : waits_) {
+    if (w.slot == slot) answers_[w.tag].push_back({status, slot});
+  }
+  std::erase_if(waits_, [&](const Wait& w) { return w.slot == slot; });
   owners_[owner].worst = worse(owners_[owner].worst, status);
   ++owners_[owner].ended;
   worst_all_ = worse(worst_all_, status);
@@ -232,7 +261,7 @@ void ResidencyModel::gives_up(uint32_t slot, Event kind, Status cause) {
 
 void ResidencyModel::fail(uint32_t slot, Status cause) {
   gives_up(slot, Event::kFailed, cause);
-  ended(slots_[slot].owner, cause);
+  ended(slot, cause);
 }
 
 void ResidencyModel::leave(uint32_t slot, Status cause) { gives_up(slot, Event::kLeave, cause); }
@@ -247,7 +276,7 @@ void ResidencyModel::take(uint32_t slot, Status cause) {
 }
 
 void ResidencyModel::settle_waits() {
-  const auto over = [this](const Wait& w) { return pending(w.owner, w.all) == 0; };
+  const auto over = [this](const Wait& w) { return !w.slot && pending(w.owner, w.all) == 0; };
   // Waits of one kind that end together get the same answer.
   for (const Wait& w : waits_) {
     if (over(w))
@@ -326,6 +355,10 @@ Status ResidencyModel::set_owner(const Command& c, const View& view, bool& sweep
     if (!old.valid) return Status::kBadOwner;
     if (old.refs != 0) return Status::kBusy;
     record(Event::kOwner, Status::kRetired, c.owner, 0, 0, 0);
+    if (Plan* plan = plan_of(c.owner)) {
+      plan->aborted = plan->state == Plan::State::kCheck;
+      if (!plan->aborted) *plan = {};
+    }
     const OwnerState before = old;
     old = {};
     old.worst = before.worst;  // for a wait that is under way; the next set_owner starts over
@@ -335,7 +368,9 @@ Status ResidencyModel::set_owner(const Command& c, const View& view, bool& sweep
     if (before.has_prefix) drop_reference(before.prefix_owner);
     return Status::kOk;
   }
-  if (old.refs != 0 || (old.valid && used(c.owner) != 0) || old.level != 0) return Status::kBusy;
+  if (old.refs != 0 || plan_of(c.owner) != nullptr || (old.valid && used(c.owner) != 0) || old.level != 0) {
+    return Status::kBusy;
+  }
   OwnerState next;
   next.valid = true;
   next.is_public = (c.flags & 2U) != 0;
@@ -353,7 +388,8 @@ Status ResidencyModel::set_owner(const Command& c, const View& view, bool& sweep
     return Status::kBadProfile;
   }
   for (const Slot& s : slots_) {
-    if (s.state != State::kFree && s.owner == c.owner && s.own && s.profile != next.profile) return Status::kBadProfile;
+    if (s.state != State::kFree && s.owner == c.owner && (s.own || s.planned) && s.profile != next.profile)
+      return Status::kBadProfile;
   }
   if (next.slot_max == 0xffff) next.slot_max = config_.slots;
   if (next.slot_max > config_.slots || next.slot_min > next.slot_max) return Status::kBadCommand;
@@ -430,6 +466,7 @@ void ResidencyModel::tick(uint32_t owner) {
 std::string ResidencyModel::command(const Command& c, const View& view) {
   Status status = Status::kOk;
   std::optional<uint32_t> value0;
+  std::optional<uint64_t> value1;
   bool answered = true;
   const auto op = static_cast<Op>(c.op);
   const bool number_ok = c.owner < owners_.size();
@@ -503,6 +540,10 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
         sweep_.prefill = (c.flags & 1U) != 0;
         sweep_.no_scores = (c.flags & 2U) != 0;
         if (!sweep_.prefill) tick(c.owner);
+        if (Plan* plan = active_plan(c.owner); plan != nullptr && !sweep_.prefill) {
+          if (plan->step < 0xffff) ++plan->step;
+          plan->promotions = plan->evictions = 0;
+        }
         answered = false;
       }
       break;
@@ -532,14 +573,35 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
         record(Event::kWindow, c.count > 0 ? Status::kOk : Status::kAborted, c.owner, c.count, 0, 0);
       }
       break;
-    case Op::kPlan:
-      status = Status::kNoPlan;
+    case Op::kPlan: {
+      Answer answer;
+      status = valid ? plan_command(c, view, answer, answered) : Status::kBadOwner;
+      value0 = answer.value0;
+      value1 = answer.value1;
       break;
+    }
     case Op::kWaitPromotions: {
       const bool all = (c.flags & 1U) != 0;
       if (!all && !valid) {
         status = Status::kBadOwner;
-      } else if (waits_.size() == kWaits) {
+      } else if ((c.flags & 2U) != 0) {
+        status = all ? Status::kBadCommand : c.first >= config_.positions ? Status::kBadRange : Status::kNotResident;
+        const uint32_t e = all ? 0 : effective_owner(c.owner, c.first);
+        for (uint32_t i = 0; status == Status::kNotResident && i < slots_.size(); ++i) {
+          const Slot& s = slots_[i];
+          if (s.retired || s.owner != e || s.position != c.first) continue;
+          if (s.state == State::kResident) {
+            status = Status::kOk;
+          } else if (s.state == State::kFilling) {
+            status = waits_.size() == kWaits ? Status::kBusy : Status::kOk;
+            answered = status != Status::kOk;
+            if (!answered) waits_.push_back({c.tag, e, false, i});
+          } else {
+            continue;
+          }
+          value0 = i;
+        }
+      } else if (waits_.size() == kWaits && pending(all ? 0 : c.owner, all) != 0) {
         status = Status::kBusy;
       } else {
         waits_.push_back({c.tag, all ? 0 : c.owner, all});
@@ -551,7 +613,7 @@ std::string ResidencyModel::command(const Command& c, const View& view) {
       status = Status::kBadCommand;
       break;
   }
-  if (answered) answers_[c.tag].push_back({status, value0});
+  if (answered) answers_[c.tag].push_back({status, value0, value1});
   settle_waits();
   return {};
 }
@@ -565,6 +627,13 @@ std::string ResidencyModel::fill(uint32_t slot, Fill where) {
   }
   fill_queue_.pop_front();
   Slot& s = slots_[slot];
+  if (where == Fill::kClosed && s.state == State::kFilling) {
+    if (!s.strict) return fmt::format("the window of slot {} closed, but it has none", slot);
+    s.queued = false;
+    fail(slot, Status::kDeadline);
+    settle_waits();
+    return {};
+  }
   if ((s.state == State::kLeaving) != (where == Fill::kDropped)) {
     return fmt::format("slot {} at the head of the fill queue {}", slot,
                        where == Fill::kDropped ? "was dropped while it fills" : "left, and was not dropped");
@@ -613,7 +682,7 @@ std::string ResidencyModel::dma_end(uint32_t slot, Status status) {
     if (complete) {
       s.state = State::kResident;
       record(Event::kResident, status, s.owner, s.position, s.word, slot);
-      ended(s.owner, status);
+      ended(slot, status);
     } else {
       fail(slot, status);
     }
@@ -679,14 +748,24 @@ std::string ResidencyModel::sweep_score(uint32_t slot, uint32_t score, const Vie
   const bool held = s.state == State::kFilling || s.state == State::kResident;
   if (!candidate && !held) return {};
   update_e(s, score);
+  Plan* plan = active_plan(s.owner);
+  const bool allowed = plan == nullptr || ((plan->adapt_evictions == 255 || plan->evictions < plan->adapt_evictions) &&
+                                           !in_region(*plan, s.position));
   if (s.state == State::kResident && s.dwell == 0 && owners_[s.owner].refs == 0 && s.down >= config_.n_evict &&
       log_has(view, 1)) {
-    leave(slot, Status::kThreshold);
-    ++sweep_.evicted;
+    if (allowed) {
+      if (plan != nullptr) ++plan->evictions;
+      leave(slot, Status::kThreshold);
+      ++sweep_.evicted;
+    } else {
+      ++plan->denied_evictions;
+      ++plan_counts_.denied_evictions;
+    }
   } else if (candidate) {
     bool stays = true;
     if (s.up >= config_.n_promote) {
-      const Grant g{s.owner, s.position, owners_[s.owner].profile, config_.n_dwell, s.e, s.up, s.down, slot};
+      Grant g{s.owner, s.position, owners_[s.owner].profile, config_.n_dwell, s.e, s.up, s.down, slot};
+      g.by_scores = true;
       uint32_t at = slot;
       const Status status = grant(g, view, at);
       if (status == Status::kOk) ++sweep_.promoted;
@@ -719,8 +798,9 @@ std::string ResidencyModel::top(std::optional<uint32_t> position, uint32_t score
   if (!position) return {};
   if (sweep_.prefill) {
     const bool pinned = score >= config_.t_pin && config_.t_pin != 0xffffffff;
-    const Grant g{
+    Grant g{
         sweep_.owner, *position, o.profile, pinned ? kPinned : config_.n_dwell, uint64_t{score} << kEShift, 0, 0, -1};
+    g.by_scores = true;
     uint32_t slot = 0;
     if (grant(g, view, slot) == Status::kOk) ++sweep_.promoted;
     settle_waits();
@@ -775,15 +855,26 @@ std::string ResidencyModel::pressure(bool leaves, uint32_t slot, const View& vie
   if (!pressure_owner_) return "a pressure scan decided, but none was asked for";
   const uint32_t owner = *pressure_owner_;
   std::optional<uint32_t> pick;
+  Plan* plan = active_plan(owner);
   if (owners_[owner].level == 0 && owners_[owner].refs == 0 && log_has(view, 1)) {
     for (uint32_t i = 0; i < slots_.size(); ++i) {
       const Slot& s = slots_[i];
       if (s.state != State::kResident || s.owner != owner || s.dwell != 0) continue;
       if (pressure_profile_ >= 0 && s.profile != pressure_profile_) continue;
+      if (plan != nullptr && in_region(*plan, s.position)) continue;
       if (!pick || s.e < slots_[*pick].e) pick = i;
     }
   }
   pressure_owner_.reset();
+  if (pick && plan != nullptr && !pressure_by_plan_) {
+    if (plan->adapt_evictions == 255 || plan->evictions < plan->adapt_evictions) {
+      ++plan->evictions;
+    } else {
+      ++plan->denied_evictions;
+      ++plan_counts_.denied_evictions;
+      pick.reset();
+    }
+  }
   if (pick.has_value() != leaves || (pick && *pick != slot)) {
     return fmt::format("under pressure slot {} was to leave, the controller chose {}",
                        pick ? std::to_string(*pick) : "none", leaves ? std::to_string(slot) : "none");
@@ -811,6 +902,264 @@ std::string ResidencyModel::record_taken(const ResidencyRecord& record) {
   record_slots_.pop_front();
   if (record == expected) return {};
   return fmt::format("record: expected {}; came {}", describe(expected), describe(record));
+}
+
+// ---------------------------------------------------------------------------------------------------- plans
+
+uint32_t ResidencyModel::used_plan(uint32_t owner) const {
+  return static_cast<uint32_t>(std::count_if(slots_.begin(), slots_.end(), [&](const Slot& s) {
+    return s.state != State::kFree && s.owner == owner && s.planned;
+  }));
+}
+
+ResidencyModel::Plan* ResidencyModel::plan_of(uint32_t owner) {
+  for (Plan& p : plans_) {
+    if (p.state != Plan::State::kNone && p.owner == owner) return &p;
+  }
+  return nullptr;
+}
+
+const ResidencyModel::Plan* ResidencyModel::active_plan(uint32_t owner) const {
+  for (const Plan& p : plans_) {
+    if (p.state == Plan::State::kActive && p.owner == owner) return &p;
+  }
+  return nullptr;
+}
+
+// What the owner's plan still reserves.
+int64_t ResidencyModel::plan_share(uint32_t owner) const {
+  const Plan* plan = active_plan(owner);
+  return plan == nullptr ? 0 : std::max<int64_t>(plan->slots - used_plan(owner), 0);
+}
+
+bool ResidencyModel::in_region(const Plan& plan, uint32_t position) {
+  return std::any_of(plan.items.begin(), plan.items.end(), [&](const PlanItem& i) {
+    return i.kind == PlanItem::Kind::kRegion && position >= i.position && position <= i.last && plan.step >= i.step &&
+           (i.dwell == 0 || plan.step < i.step + i.dwell);
+  });
+}
+
+ResidencyModel::PlanLimits ResidencyModel::plan_limits(uint32_t owner, const View& view) const {
+  const OwnerState& o = owners_[owner];
+  const Profile& profile = profiles_[o.profile];
+  const auto positive = [](int64_t v) { return std::max<int64_t>(v, 0); };
+  const int64_t guaranteed = positive(int64_t{o.slot_min} - used_own(owner));
+  PlanLimits l;
+  l.slots = used_plan(owner) + std::min(positive(int64_t{o.slot_max} - used(owner) - guaranteed),
+                                        positive(int64_t{config_.sram_budget} - used_slots() - reserved(-1)));
+  l.rows = used_plan(owner) + positive(int64_t{free_rows(profile)} - reserved(o.profile));
+  l.entries = positive(int64_t{std::min(config_.entries, view.free_entries)} - min_sum());
+  l.committed = o.committed;
+  l.prefix_length = o.has_prefix ? o.prefix_length : 0;
+  l.profile = o.profile;
+  l.profile_valid = profile.valid;
+  l.slot_beats = profile.valid ? profile.slot_beats : 0;
+  for (uint32_t p = 0; profile.valid && p < 8; ++p) {
+    if ((profile.plane_mask >> p) & 1U) l.share = std::max(l.share, config_.planes[p].share_log2);
+  }
+  return l;
+}
+
+ResidencyModel::PlanVerdict ResidencyModel::check_plan(const Plan& plan) const {
+  using Kind = PlanItem::Kind;
+  const PlanLimits& l = plan.limits;
+  PlanVerdict v;
+  const auto refuse = [&v](uint32_t item, Status reason) {
+    v.fits = false;
+    v.item = item;
+    v.reason = reason;
+    return v;
+  };
+  uint32_t step = 0, regions = 0;
+  bool promotes = false;
+  std::optional<uint32_t> window_step;
+  uint64_t window_room = 0;  // beats, times 32
+  for (uint32_t j = 0; j < plan.items.size(); ++j) {
+    const PlanItem& item = plan.items[j];
+    if (item.kind == Kind::kRegion) {
+      if (promotes || regions == 2) return refuse(j, Status::kBadCommand);
+      if (item.last >= l.committed) return refuse(j, Status::kBadRange);
+      ++regions;
+      continue;
+    }
+    if (item.step < step) return refuse(j, Status::kBadCommand);
+    step = item.step;
+    if (item.kind == Kind::kWindow) {
+      window_step = item.step;
+      window_room = (item.until - item.from) * config_.promo_floor;
+      continue;
+    }
+    promotes = true;
+    const uint32_t last = item.position | ((1U << l.share) - 1);
+    if (last >= l.committed || item.position < l.prefix_length) return refuse(j, Status::kBadRange);
+    if (!l.profile_valid) return refuse(j, Status::kBadProfile);
+    for (uint32_t i = 0; i < j; ++i) {
+      const PlanItem& r = plan.items[i];
+      if (r.kind == Kind::kRegion && item.position >= r.position && item.position <= r.last && item.step > r.step &&
+          (r.dwell == 0 || item.step < r.step + r.dwell)) {
+        return refuse(j, Status::kPlan);
+      }
+    }
+    if (window_step == item.step) {
+      if (window_room < 32 * l.slot_beats) return refuse(j, Status::kDeadline);
+      window_room -= 32 * l.slot_beats;
+    }
+    std::set<uint32_t> tokens, granules;  // under contract at this item's step
+    for (uint32_t i = 0; i <= j; ++i) {
+      const PlanItem& other = plan.items[i];
+      if (other.kind != Kind::kPromote) continue;
+      if (other.dwell != kPinned && other.step != item.step && other.step + other.dwell <= item.step) continue;
+      tokens.insert(other.position);
+      granules.insert(other.position / 16);
+    }
+    const auto slots = static_cast<int64_t>(tokens.size());
+    const auto entries = static_cast<int64_t>(granules.size());
+    v.slots = std::max(v.slots, slots);
+    v.entries = std::max(v.entries, entries);
+    if (slots > l.slots) return refuse(j, Status::kBudget);
+    if (slots > l.rows) return refuse(j, Status::kNoSlot);
+    if (entries > l.entries) return refuse(j, Status::kNoEntry);
+  }
+  return v;
+}
+
+Status ResidencyModel::plan_command(const Command& c, const View& view, Answer& answer, bool& answered) {
+  enum Kind : uint8_t { kBegin, kPromote, kWindow, kRegion, kCommit, kDrop, kQuery };
+  if (c.flags > kQuery) return Status::kBadCommand;
+  Plan* plan = plan_of(c.owner);
+  if (c.flags == kBegin) {
+    if (plan != nullptr) return Status::kBusy;
+    for (Plan& p : plans_) {
+      if (p.state != Plan::State::kNone) continue;
+      p = {};
+      p.state = Plan::State::kDraft;
+      p.owner = c.owner;
+      p.adapt_promotions = c.arg0 & 0xff;
+      p.adapt_evictions = (c.arg0 >> 8) & 0xff;
+      p.adapt_slots = (c.arg0 >> 16) & 0xffff;
+      return Status::kOk;
+    }
+    return Status::kBusy;
+  }
+  if (plan == nullptr) return Status::kNoPlan;
+  if (c.flags == kDrop || c.flags == kQuery) {
+    if (plan->state == Plan::State::kActive) {
+      // value0 is not told: its lower half, the next item, says how far the block is in its walk over windows and
+      // regions
+      answer.value1 = uint64_t{plan->denied_promotions} | uint64_t{plan->denied_evictions} << 16 |
+                      uint64_t{plan->missed} << 32 | uint64_t{4} << 48;
+    }
+    if (c.flags == kQuery) return Status::kOk;
+    if (plan->state == Plan::State::kCheck) return Status::kBusy;
+    *plan = {};
+    return Status::kOk;
+  }
+  if (plan->state != Plan::State::kDraft) return Status::kBusy;
+  if (c.flags == kCommit) {
+    if (owners_[c.owner].level != 0) return Status::kWindow;
+    plan->state = Plan::State::kCheck;
+    plan->tag = c.tag;
+    plan->limits = plan_limits(c.owner, view);
+    answered = false;
+    return Status::kOk;
+  }
+  PlanItem item;
+  item.kind = static_cast<PlanItem::Kind>(c.flags);
+  item.position = c.first;
+  item.last = c.first + c.count - 1;
+  item.step = (c.arg2 >> 32) & 0xffff;
+  item.dwell = c.arg2 & 0xffff;
+  item.from = c.arg0 & 0xffffffff;
+  item.until = c.arg0 >> 32;
+  answer.value0 = static_cast<uint32_t>(plan->items.size());
+  if (c.flags == kPromote && c.first >= config_.positions) return Status::kBadRange;
+  if (c.flags == kWindow && item.until <= item.from) return Status::kBadCommand;
+  if (c.flags == kRegion && (c.count == 0 || uint64_t{c.first} + c.count > config_.positions)) {
+    return Status::kBadRange;
+  }
+  if (plan->items.size() == config_.plan_items) return Status::kBusy;
+  plan->items.push_back(item);
+  return Status::kOk;
+}
+
+std::string ResidencyModel::plan_start(uint32_t number, const View& view) {
+  Plan& plan = plans_[number];
+  if (plan.state != Plan::State::kCheck || plan.aborted) return "a check starts again, but none was going on";
+  const PlanVerdict v = check_plan(plan);
+  const PlanLimits now = plan_limits(plan.owner, view);
+  if (!v.fits) return "a check starts again, but the plan does not fit";
+  if (v.slots <= now.slots && v.slots <= now.rows && v.entries <= now.entries && plan.limits.profile == now.profile &&
+      plan.limits.profile_valid == now.profile_valid && plan.limits.slot_beats == now.slot_beats) {
+    return "a check starts again, but the plan fits";
+  }
+  plan.limits = now;
+  return {};
+}
+
+std::string ResidencyModel::plan_end(uint32_t number, bool accepted, const View& view) {
+  Plan& plan = plans_[number];
+  if (plan.state != Plan::State::kCheck) return "a verdict on a plan that was not to be checked";
+  PlanVerdict v = check_plan(plan);
+  if (plan.aborted) v = {false, 0, Status::kAborted, 0, 0};
+  if (v.fits != accepted) {
+    return fmt::format("the plan of owner {} was {}, expected: {} (item {}, {})", plan.owner,
+                       accepted ? "accepted" : "refused", v.fits ? "accepted" : "refused", v.item, name(v.reason));
+  }
+  if (!accepted) {
+    answers_[plan.tag].push_back({Status::kNoPlan, v.item, static_cast<uint64_t>(v.reason)});
+    ++plan_counts_.refused;
+    plan = {};
+    return {};
+  }
+  const PlanLimits now = plan_limits(plan.owner, view);
+  if (v.slots > now.slots || v.slots > now.rows || v.entries > now.entries) {
+    return fmt::format("the plan of owner {} was accepted without room for it", plan.owner);
+  }
+  ++plan_counts_.accepted;
+  answers_[plan.tag].push_back({Status::kOk, static_cast<uint32_t>(v.slots), static_cast<uint64_t>(v.entries)});
+  plan.state = Plan::State::kActive;
+  plan.slots = v.slots;
+  plan.entries = v.entries;
+  return {};
+}
+
+std::string ResidencyModel::plan_item(uint32_t number, bool late, const View& view) {
+  Plan& plan = plans_[number];
+  if (plan.state != Plan::State::kActive) return "an item of a plan that is not in force";
+  while (plan.head < plan.items.size() && plan.items[plan.head].kind != PlanItem::Kind::kPromote) {
+    const PlanItem& item = plan.items[plan.head++];
+    if (item.kind != PlanItem::Kind::kWindow) continue;
+    plan.window_step = item.step;
+    plan.window_from = item.from;
+  }
+  if (plan.head == plan.items.size()) return "a plan goes on behind its last item";
+  const PlanItem& item = plan.items[plan.head];
+  if (item.step > plan.step) {
+    return fmt::format("the plan of owner {} tries its item {} of step {} in step {}", plan.owner, plan.head, item.step,
+                       plan.step);
+  }
+  const bool strict = plan.window_step == item.step;
+  if (late && !strict && item.until == 0) return "a planned promotion is late that has no deadline";
+  Grant g{plan.owner, item.position, owners_[plan.owner].profile, item.dwell, 0, 0, 0, -1};
+  g.later = item.from != 0 || (strict && plan.window_from != 0);
+  g.by_plan = true;
+  g.strict = strict;
+  uint32_t slot = 0;
+  const Status status = grant(g, view, slot);
+  const bool placed = status == Status::kOk || status == Status::kAlready;
+  const bool no_room = status == Status::kBudget || status == Status::kNoSlot || status == Status::kNoEntry ||
+                       status == Status::kLogFull || status == Status::kWindow;
+  if (placed) {
+    ++plan.head;
+    ++plan_counts_.placed_by_plans;
+  } else if ((late || !no_room) && log_has(view, 2) && records_.size() <= config_.slots / 2) {
+    record(Event::kPlan, status, plan.owner, item.position, 0, 0);
+    ++plan.head;
+    ++plan.missed;
+    ++plan_counts_.missed;
+  }
+  settle_waits();
+  return {};
 }
 
 std::optional<ResidencyModel::Answer> ResidencyModel::take_answer(uint32_t tag) {

@@ -45,7 +45,8 @@ enum class Status : uint8_t {
   kCommand,
   kRetired,
   kStale,
-  kNoPlan
+  kNoPlan,
+  kPlan
 };
 const char* name(Status status);
 
@@ -66,7 +67,7 @@ enum class Op : uint8_t {
 };
 
 /// kvsink_pkg::event_e.
-enum class Event : uint8_t { kGrant = 1, kResident, kFailed, kLeave, kReadError, kOwner, kWindow };
+enum class Event : uint8_t { kGrant = 1, kResident, kFailed, kLeave, kReadError, kOwner, kWindow, kPlan };
 
 /// A record, all fields but sequence, time and CRC.
 struct ResidencyRecord {
@@ -99,6 +100,8 @@ class ResidencyModel {
     uint32_t page_log2 = 4;
     uint32_t layers = 0;
     std::array<Plane, 8> planes{};
+    uint32_t plans = 0, plan_items = 0;
+    uint32_t promo_floor = 2;  // in 1/32 of the beats
   };
   struct Command {
     uint8_t op = 0, flags = 0;
@@ -117,6 +120,7 @@ class ResidencyModel {
   struct Answer {
     Status status = Status::kOk;
     std::optional<uint32_t> value0;
+    std::optional<uint64_t> value1 = std::nullopt;
   };
 
   explicit ResidencyModel(const Config& config);
@@ -124,7 +128,7 @@ class ResidencyModel {
   // ---- inputs, in the order in which the controller takes them; a text says what they contradict, empty: nothing
   std::string command(const Command& command, const View& view);
   /// Where the head of the fill queue went when it was looked at.
-  enum class Fill : uint8_t { kWalker, kTail, kDropped };
+  enum class Fill : uint8_t { kWalker, kTail, kDropped, kClosed };
   std::string fill(uint32_t slot, Fill where);
   std::string walk_answer(uint32_t slot, Status status, uint32_t word, bool committed);
   std::string progress(uint32_t slot, uint32_t watermark);
@@ -138,6 +142,11 @@ class ResidencyModel {
   std::string sweep_end();
   std::string pressure(bool leaves, uint32_t slot, const View& view);
   std::string freed(uint32_t slot);
+  /// Room was lost while a plan was checked: it is checked again against what is left.
+  std::string plan_start(uint32_t plan, const View& view);
+  std::string plan_end(uint32_t plan, bool accepted, const View& view);
+  /// The next promotion of a plan is tried; `late`: its deadline has passed.
+  std::string plan_item(uint32_t plan, bool late, const View& view);
   /// The log took a record (the oldest that was predicted).
   std::string record_taken(const ResidencyRecord& record);
   /// What a Top command of the running step_end has to ask for.
@@ -153,6 +162,11 @@ class ResidencyModel {
   [[nodiscard]] bool log_near(const View& view) const;
 
   // ---- predictions
+  struct PlanCounts {
+    uint64_t missed = 0, denied_promotions = 0, denied_evictions = 0, placed_by_plans = 0, accepted = 0, refused = 0;
+  };
+  /// Of all plans since the start.
+  [[nodiscard]] const PlanCounts& plan_counts() const { return plan_counts_; }
   [[nodiscard]] bool sweep_is_prefill() const { return sweep_.running && sweep_.prefill; }
   /// The answer of a command, once it is known; taken away by the call.
   std::optional<Answer> take_answer(uint32_t tag);
@@ -188,7 +202,9 @@ class ResidencyModel {
     State state = State::kFree;
     bool candidate = false;
     bool own = false;
-    bool fresh = false;  // granted since the running sweep began
+    bool planned = false;  // granted by a plan
+    bool strict = false;   // in a DMA window
+    bool fresh = false;    // granted since the running sweep began
     uint32_t owner = 0, position = 0, profile = 0;
     uint32_t dwell = 0;
     uint64_t e = 0;
@@ -222,6 +238,7 @@ class ResidencyModel {
   struct Wait {
     uint32_t tag = 0, owner = 0;
     bool all = false;
+    std::optional<uint32_t> slot = std::nullopt;  // for one token
   };
   struct Grant {
     uint32_t owner = 0, position = 0, profile = 0, dwell = 0;
@@ -229,7 +246,51 @@ class ResidencyModel {
     uint32_t up = 0, down = 0;
     int64_t own_row = -1;
     bool later = false;
+    bool by_scores = false, by_plan = false, strict = false;
   };
+  struct PlanItem {
+    enum class Kind : uint8_t { kPromote = 1, kWindow, kRegion } kind{};
+    uint32_t position = 0, last = 0, step = 0, dwell = 0;
+    uint64_t from = 0, until = 0;
+  };
+  struct PlanLimits {
+    int64_t slots = 0, rows = 0, entries = 0;
+    uint32_t committed = 0, prefix_length = 0, profile = 0, share = 0;
+    bool profile_valid = false;
+    uint64_t slot_beats = 0;
+  };
+  struct PlanVerdict {
+    bool fits = true;
+    uint32_t item = 0;
+    Status reason = Status::kOk;
+    int64_t slots = 0, entries = 0;
+  };
+  struct Plan {
+    enum class State : uint8_t { kNone, kDraft, kCheck, kActive } state = State::kNone;
+    uint32_t owner = 0;
+    std::vector<PlanItem> items;
+    uint32_t adapt_promotions = 255, adapt_evictions = 255, adapt_slots = 0xffff;
+    uint32_t tag = 0;
+    PlanLimits limits;
+    bool aborted = false;
+    int64_t slots = 0, entries = 0;  // at the peak
+    uint32_t step = 0, head = 0;
+    std::optional<uint32_t> window_step;
+    uint64_t window_from = 0;
+    uint32_t promotions = 0, evictions = 0;  // by scores and by choice, in this step
+    uint32_t missed = 0, denied_promotions = 0, denied_evictions = 0;
+  };
+  Status plan_command(const Command& c, const View& view, Answer& answer, bool& answered);
+  [[nodiscard]] PlanLimits plan_limits(uint32_t owner, const View& view) const;
+  [[nodiscard]] PlanVerdict check_plan(const Plan& plan) const;
+  [[nodiscard]] Plan* plan_of(uint32_t owner);
+  [[nodiscard]] const Plan* active_plan(uint32_t owner) const;
+  [[nodiscard]] Plan* active_plan(uint32_t owner) {
+    return const_cast<Plan*>(static_cast<const ResidencyModel*>(this)->active_plan(owner));
+  }
+  [[nodiscard]] static bool in_region(const Plan& plan, uint32_t position);
+  [[nodiscard]] uint32_t used_plan(uint32_t owner) const;
+  [[nodiscard]] int64_t plan_share(uint32_t owner) const;
 
   Status grant(const Grant& grant, const View& view, uint32_t& slot);
   Status set_profile(const Command& c);
@@ -239,7 +300,7 @@ class ResidencyModel {
   void gives_up(uint32_t slot, Event kind, Status cause);
   void fail(uint32_t slot, Status cause);
   void leave(uint32_t slot, Status cause);
-  void ended(uint32_t owner, Status status);
+  void ended(uint32_t slot, Status status);
   void settle_waits();
   void record(Event kind, Status cause, uint32_t owner, uint32_t position, uint32_t word, uint32_t slot);
   void start_sweep(Op op, const Command& c);
@@ -280,6 +341,9 @@ class ResidencyModel {
   mutable bool log_doubted_ = false;
   std::optional<uint32_t> pressure_owner_;
   int64_t pressure_profile_ = -1;
+  bool pressure_by_plan_ = false;
+  std::vector<Plan> plans_;
+  PlanCounts plan_counts_;
 };
 
 }  // namespace kvsink::model

@@ -68,9 +68,10 @@ enum Status : uint32_t {
   kCommand,
   kRetired,
   kStale,
-  kNoPlan
+  kNoPlan,
+  kOutsidePlan
 };
-enum Event : uint8_t { kEvGrant = 1, kEvResident, kEvFailed, kEvLeave, kEvReadError, kEvOwner, kEvWindow };
+enum Event : uint8_t { kEvGrant = 1, kEvResident, kEvFailed, kEvLeave, kEvReadError, kEvOwner, kEvWindow, kEvPlan };
 enum TagOp : uint8_t { kInstall, kSetWord, kWatermark, kRemove, kFind };
 enum Trace : uint8_t {
   kTrCommand,
@@ -83,8 +84,12 @@ enum Trace : uint8_t {
   kTrTop,
   kTrPressure,
   kTrFree,
-  kTrSweepEnd
+  kTrSweepEnd,
+  kTrPlanStart,
+  kTrPlanEnd,
+  kTrPlanItem
 };
+enum PlanKind : uint8_t { kPlanBegin, kPlanPromote, kPlanWindow, kPlanRegion, kPlanCommit, kPlanDrop, kPlanQuery };
 constexpr uint32_t kPinned = 0xffff;
 constexpr uint32_t kLoopIdle = 1;    // residency_ctrl's StIdle in loop_o
 constexpr uint32_t kOne = 1U << 14;  // score 1.0
@@ -114,6 +119,36 @@ inline Cmd range(Opcode op, uint32_t owner, uint32_t first, uint32_t count) {
   return {.op = op, .owner = owner, .first = first, .count = count};
 }
 inline Cmd simple(Opcode op, uint32_t owner, uint8_t flags = 0) { return {.op = op, .flags = flags, .owner = owner}; }
+/// Begin with limits of adaptation; 255 and 0xffff: none.
+inline Cmd plan_begin(uint32_t owner, uint32_t promotions = 255, uint32_t evictions = 255, uint32_t slots = 0xffff) {
+  return {.op = kPlan, .flags = kPlanBegin, .owner = owner, .arg0 = promotions | evictions << 8 | slots << 16};
+}
+struct PlanTimes {
+  uint32_t not_before = 0, deadline = 0;
+};
+inline Cmd plan_promote(uint32_t owner, uint32_t position, uint32_t dwell, uint32_t step = 0, PlanTimes times = {}) {
+  return {.op = kPlan,
+          .flags = kPlanPromote,
+          .owner = owner,
+          .first = position,
+          .arg0 = times.not_before | static_cast<uint64_t>(times.deadline) << 32,
+          .arg2 = dwell | static_cast<uint64_t>(step) << 32};
+}
+inline Cmd plan_window(uint32_t owner, uint32_t begin, uint32_t end, uint32_t step = 0) {
+  return {.op = kPlan,
+          .flags = kPlanWindow,
+          .owner = owner,
+          .arg0 = begin | static_cast<uint64_t>(end) << 32,
+          .arg2 = static_cast<uint64_t>(step) << 32};
+}
+inline Cmd plan_region(uint32_t owner, uint32_t first, uint32_t count, uint32_t step = 0, uint32_t steps = 0) {
+  return {.op = kPlan,
+          .flags = kPlanRegion,
+          .owner = owner,
+          .first = first,
+          .count = count,
+          .arg2 = steps | static_cast<uint64_t>(step) << 32};
+}
 struct OwnerArgs {
   uint32_t length = 256, committed = 256;
   uint32_t tenant = 1;
@@ -202,7 +237,7 @@ struct List {
 enum class Seen {
   kTrace,         // kind, slot, data
   kCommand,       // tag; the command is beside it
-  kDone,          // tag, status, value0
+  kDone,          // tag, status, value0, value1
   kWalkAnswer,    // status, word, committed
   kProgress,      // slot, watermark
   kEnd,           // slot, status
@@ -236,6 +271,8 @@ class Env {
     readers = sim_->cfg_readers_o;
     sram_beats = sim_->cfg_sram_beats_o;
     kv_heads = sim_->cfg_kv_heads_o;
+    plans = sim_->cfg_plans_o;
+    plan_items = sim_->cfg_plan_items_o;
     slot.resize(slots);
     owner.resize(owners);
     lists.resize(readers);
@@ -247,10 +284,12 @@ class Env {
   uint32_t budget = 0xffff, t_sink = 3 * kOne, t_pin = 0xffffffff, t_promote = 3 * kOne, t_evict = 3 * kOne / 2;
   uint32_t alpha = 58982, n_promote = 3, n_dwell = 3, n_evict = 3;
   bool dynamic = false;
+  uint32_t promo_floor = 2;
   uint32_t layers = 8, page_log2 = 4, share_log2 = 0, row_beats = 2;
 
   // ---- sizes of the instance
   uint32_t owners = 0, entries = 0, slots = 0, profiles = 0, positions = 0, readers = 0, sram_beats = 0, kv_heads = 0;
+  uint32_t plans = 0, plan_items = 0;
 
   Rng rng;
   std::vector<Slot> slot;
@@ -279,6 +318,7 @@ class Env {
   std::deque<Pulse> retires;
   std::deque<uint32_t> keep_ends, flushes, frees;
   unsigned fences = 0, aborts = 0, evictions = 0;
+  unsigned plan_missed = 0, denied_promotions = 0, denied_evictions = 0, deadlines_missed = 0;
   std::deque<std::pair<uint32_t, uint32_t>> installs;  // slot, position, in order
   struct Desc {
     uint32_t slot, profile, owner, position, word, base, tier;
@@ -473,6 +513,7 @@ class Env {
     p.n_dwell_i = static_cast<uint16_t>(n_dwell);
     p.n_evict_i = static_cast<uint8_t>(n_evict);
     p.dynamic_i = dynamic;
+    p.promo_floor_i = static_cast<uint8_t>(promo_floor);
     p.page_log2_i = static_cast<uint8_t>(page_log2);
     p.layers_i = layers;
     p.planes_i = 0x83;
@@ -621,6 +662,11 @@ class Env {
     auto& p = *sim_;
     // The trace is a cycle late: it goes first.
     if (p.trace_valid_o) saw(Seen::kTrace, {p.trace_kind_o, p.trace_slot_o, p.trace_data_o});
+    if (p.trace_valid_o) {
+      planning_ = p.trace_kind_o == kTrPlanItem;
+      finding_ = finding_ && p.trace_kind_o == kTrCommand;
+      promoting_ = promoting_ && p.trace_kind_o == kTrCommand;
+    }
     if (p.trace_valid_o && p.trace_kind_o == kTrFree) freed(p.trace_slot_o);
     if (p.trace_valid_o && p.trace_kind_o == kTrFill && p.trace_data_o == 0) {
       slot[p.trace_slot_o].walking = true;
@@ -659,7 +705,7 @@ class Env {
       need(it != open_.end(), "done of a command that is not out");
       need(it->second.cmd.op == d.op, "done with another opcode");
       ended(it->second.cmd, d);
-      saw(Seen::kDone, {d.tag, d.status, d.value0});
+      saw(Seen::kDone, {d.tag, d.status, d.value0, d.value1});
       open_.erase(it);
       done_[d.tag] = d;
     }
@@ -772,6 +818,10 @@ class Env {
 
     if (p.e_valid_o) averages[p.e_slot_o] = p.e_o;
     if (p.count_evicted_o) ++evictions;
+    plan_missed += p.count_plan_missed_o;
+    denied_promotions += p.count_denied_promotion_o;
+    denied_evictions += p.count_denied_eviction_o;
+    deadlines_missed += p.count_missed_o;
     if (p.ev_valid_o && p.ev_ready_i) {
       saw(Seen::kRecord, {p.ev_kind_o, p.ev_cause_o, p.ev_owner_o, p.ev_position_o, p.ev_word_o, p.ev_slot_o});
       ++log_held;
@@ -784,6 +834,8 @@ class Env {
   void accepted(const Cmd& c) {
     command_ = c;
     promoting_ = c.op == kPromote;
+    finding_ = c.op == kWait && (c.flags & 2) != 0;
+    if (c.op == kPlan && c.flags == kPlanPromote) planned_dwell_[{c.owner, c.first}] = c.arg2 & 0xffff;
     if (c.op == kStepEnd && c.owner < owners && owner[c.owner].valid && owner[c.owner].level == 0 &&
         (c.flags & 1) == 0) {
       const auto& o = owner[c.owner];
@@ -870,7 +922,11 @@ class Env {
     // A promote asks once; whatever else places a token does so by scores, under the registers' contract.
     const bool asks = p.tag_op_o == kInstall || p.tag_op_o == kFind;
     const bool by_command = asks && promoting_ && command_->first == p.tag_position_o;
-    const uint32_t dwell = by_command ? command_->arg2 & 0xffff : n_dwell;
+    const auto planned = planned_dwell_.find({p.tag_owner_o, p.tag_position_o});
+    const uint32_t dwell = finding_                                       ? 0
+                           : by_command                                   ? command_->arg2 & 0xffff
+                           : planning_ && planned != planned_dwell_.end() ? planned->second
+                                                                          : n_dwell;
     if (by_command) promoting_ = false;
     switch (p.tag_op_o) {
       case kInstall:
@@ -1006,8 +1062,11 @@ class Env {
   bool cmd_up_ = false, walk_up_ = false, progress_up_ = false, end_up_ = false, answer_up_ = false;
   bool done_seen_ = false, done_was_idle_ = true;
   std::optional<Cmd> command_;
-  bool promoting_ = false;           // command_ is a promote that has not asked the tag array yet
-  std::map<uint32_t, Cmd> profile_;  // by number, as last set
+  bool promoting_ = false;  // command_ is a promote that has not asked the tag array yet
+  bool planning_ = false;   // the loop tries an item of a plan
+  bool finding_ = false;    // or asks for a token's slot, for a wait
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> planned_dwell_;  // by owner and position, as last planned
+  std::map<uint32_t, Cmd> profile_;                                  // by number, as last set
   std::deque<Walk> walks_;
   std::deque<uint32_t> to_walker_;
   std::optional<Ack> ack_;

@@ -16,6 +16,8 @@ module residency_tb
     output logic [31:0] cfg_readers_o,
     output logic [31:0] cfg_sram_beats_o,
     output logic [31:0] cfg_kv_heads_o,
+    output logic [31:0] cfg_plans_o,
+    output logic [31:0] cfg_plan_items_o,
 
     input logic [47:0] now_i,
     input logic [31:0] sram_budget_i,
@@ -28,6 +30,7 @@ module residency_tb
     input logic [15:0] n_dwell_i,
     input logic [ 7:0] n_evict_i,
     input logic        dynamic_i,
+    input logic [ 4:0] promo_floor_i,
     input logic [ 2:0] page_log2_i,
     input logic [31:0] layers_i,
     input logic [ 7:0] planes_i,
@@ -160,6 +163,9 @@ module residency_tb
     output logic        count_left_o,
     output logic        count_evicted_o,
     output logic        count_missed_o,
+    output logic        count_plan_missed_o,
+    output logic        count_denied_promotion_o,
+    output logic        count_denied_eviction_o,
 
     output logic        trace_valid_o,
     output logic [ 3:0] trace_kind_o,
@@ -187,6 +193,8 @@ module residency_tb
   assign cfg_readers_o = 32'(Readers);
   assign cfg_sram_beats_o = 32'(SramBeats);
   assign cfg_kv_heads_o = 32'(KvHeads);
+  assign cfg_plans_o = 32'(Plans);
+  assign cfg_plan_items_o = 32'(PlanItems);
 
   ctl_cfg_t cfg;
   always_comb begin
@@ -201,6 +209,7 @@ module residency_tb
     cfg.n_dwell = n_dwell_i;
     cfg.n_evict = n_evict_i;
     cfg.dynamic = dynamic_i;
+    cfg.promo_floor = promo_floor_i;
   end
   layout_cfg_t layout;
   always_comb begin
@@ -337,6 +346,9 @@ module residency_tb
   assign count_left_o = count.left;
   assign count_evicted_o = count.evicted;
   assign count_missed_o = count.deadline_missed;
+  assign count_plan_missed_o = count.plan_missed;
+  assign count_denied_promotion_o = count.plan_denied_promotion;
+  assign count_denied_eviction_o = count.plan_denied_eviction;
 
   assign trace_valid_o = u_dut.trace.valid;
   assign trace_kind_o = u_dut.trace.kind;

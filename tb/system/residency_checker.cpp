@@ -25,7 +25,10 @@ enum TraceKind : uint64_t {
   kTrTop,
   kTrPressure,
   kTrFree,
-  kTrSweepEnd
+  kTrSweepEnd,
+  kTrPlanStart,
+  kTrPlanEnd,
+  kTrPlanItem
 };
 constexpr uint64_t kTop = 1;
 constexpr double kScoreOne = 16384.0;
@@ -254,6 +257,15 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
       break;
     case kTrSweepEnd:
       check(e.cycle, [&](ResidencyModel& m) { return m.sweep_end(); });
+      break;
+    case kTrPlanStart:
+      check(e.cycle, model_.plan_start(slot, view(e)));
+      break;
+    case kTrPlanEnd:
+      check(e.cycle, model_.plan_end(slot, e.f[2] != 0, view(e)));
+      break;
+    case kTrPlanItem:
+      check(e.cycle, model_.plan_item(slot, e.f[2] != 0, view(e)));
       break;
     default:
       differ("residency_ctrl", e.cycle, fmt::format("event {} is unknown", e.f[0]));

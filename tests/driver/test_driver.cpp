@@ -172,6 +172,7 @@ TEST_CASE("the driver's statuses and opcodes are those of the RTL", "[driver]") 
       {"RETIRED", KVS_ST_RETIRED},
       {"STALE", KVS_ST_STALE},
       {"NO_PLAN", KVS_ST_NO_PLAN},
+      {"PLAN", KVS_ST_PLAN},
   };
   CHECK(enum_of_package("St") == status);
   std::set<std::string> texts;
@@ -644,4 +645,119 @@ TEST_CASE("the memory-mapped back end reads and writes words at byte addresses",
   uint32_t value = 0;
   CHECK(io.read32(io.context, 12, &value) == 0);
   CHECK(value == 77);
+}
+
+TEST_CASE("a plan is handed over item by item, and its refusal names the item", "[driver]") {
+  Ready r;
+  std::vector<Words> answers;
+  r.fake.answer = [](const Words& c) {
+    const bool commit = (c[0] >> 8 & 0xff) == 4;
+    return Words{(c[0] & 0xffff00ff) | (commit ? uint32_t{KVS_ST_NO_PLAN} << 8 : 0U), commit ? 2U : 0U,
+                 commit ? uint32_t{KVS_ST_NO_SLOT} : 0U};
+  };
+  const kvs_envelope envelope = {.promotions = 1, .evictions = KVS_ANY_NUMBER, .slots = 40};
+  // kind, tier, step, dwell, first, count, from, until
+  const std::vector<kvs_plan_item> items = {{KVS_PLAN_REGION, 0, 1, 9, 32, 16, 0, 0},
+                                            {KVS_PLAN_WINDOW, 0, 2, 0, 0, 0, 100, 900},
+                                            {KVS_PLAN_PROMOTE, 1, 2, 7, 77, 0, 5, 6}};
+  kvs_done done;
+  CHECK(kvs_plan(&r.k, 3, &envelope, items.data(), items.size(), &done) == KVS_ERR_STATUS);
+  CHECK(done.status == KVS_ST_NO_PLAN);
+  CHECK(done.value0 == 2);
+  CHECK(done.value1 == KVS_ST_NO_SLOT);
+  REQUIRE(r.fake.commands.size() == 5);
+  for (unsigned i = 0; i < 5; i++) {
+    CHECK((r.fake.commands[i][0] & 0xffff) == (KVS_OP_PLAN | std::vector<uint32_t>{0, 3, 2, 1, 4}[i] << 8));
+    CHECK(r.fake.commands[i][3] == 3);
+  }
+  CHECK(r.fake.commands[0][4] == (1U | 0xffU << 8 | 40U << 16));
+  CHECK(r.fake.commands[1][1] == 32);
+  CHECK(r.fake.commands[1][2] == 16);
+  CHECK(r.fake.commands[1][8] == 9);
+  CHECK(r.fake.commands[1][9] == 1);
+  CHECK(r.fake.commands[2][4] == 100);
+  CHECK(r.fake.commands[2][5] == 900);
+  CHECK(r.fake.commands[3][1] == 77);
+  CHECK(r.fake.commands[3][8] == (7U | 1U << 16));
+  CHECK(r.fake.commands[3][9] == 2);
+
+  // An item that the block refuses by itself takes the draft with it.
+  r.fake.commands.clear();
+  r.fake.answer = [](const Words& c) {
+    const uint32_t kind = c[0] >> 8 & 0xff;
+    return Words{(c[0] & 0xffff00ff) | (kind == 2 ? uint32_t{KVS_ST_BUSY} << 8 : 0U)};
+  };
+  CHECK(kvs_plan(&r.k, 3, &envelope, items.data(), items.size(), &done) == KVS_ERR_STATUS);
+  CHECK(done.status == KVS_ST_BUSY);
+  REQUIRE(r.fake.commands.size() == 4);
+  CHECK((r.fake.commands[3][0] >> 8 & 0xff) == 5);
+
+  r.fake.commands.clear();
+  r.fake.written.clear();
+  kvs_plan_item wrong = items[1];
+  wrong.until = 100;
+  r.refused(kvs_plan(&r.k, 3, &envelope, &wrong, 1, &done), "item.until");
+  wrong = items[2];
+  wrong.first = r.k.caps.positions;
+  r.refused(kvs_plan(&r.k, 3, &envelope, &wrong, 1, &done), "item.first");
+  wrong = items[0];
+  wrong.count = 0;
+  r.refused(kvs_plan(&r.k, 3, &envelope, &wrong, 1, &done), "item.count");
+  const std::vector<kvs_plan_item> many(r.k.caps.plan_items + 1, items[2]);
+  r.refused(kvs_plan(&r.k, 3, &envelope, many.data(), many.size(), &done), "count");
+
+  r.fake.answer = [](const Words& c) {
+    return Words{c[0] & 0xffff00ff, 5U << 16 | 3U, 11U | 22U << 16, 33U | 4U << 16};
+  };
+  kvs_plan_state state;
+  REQUIRE(kvs_get_plan(&r.k, 3, &state) == KVS_OK);
+  CHECK(state.active);
+  CHECK(state.step == 5);
+  CHECK(state.next == 3);
+  CHECK(state.denied_promotions == 11);
+  CHECK(state.denied_evictions == 22);
+  CHECK(state.missed == 33);
+  r.fake.answer = [](const Words& c) { return Words{(c[0] & 0xffff00ff) | uint32_t{KVS_ST_NO_PLAN} << 8}; };
+  REQUIRE(kvs_get_plan(&r.k, 3, &state) == KVS_OK);
+  CHECK(!state.active);
+}
+
+TEST_CASE("a block moves in the order copy, table word, retire", "[driver]") {
+  Ready r;
+  const kvs_layout l = layout_of(80);
+  REQUIRE(kvs_set_layout(&r.k, &l) == KVS_OK);
+  r.fake.written.clear();
+  struct World {
+    Fake* fake;
+    std::vector<std::string> order;
+  } world{&r.fake, {}};
+  const kvs_memory memory = {&world,
+                             [](void* w, uint32_t to, uint32_t from) -> int {
+                               auto* at = static_cast<World*>(w);
+                               CHECK(at->fake->commands.empty());
+                               at->order.push_back("copy " + std::to_string(from) + " " + std::to_string(to));
+                               return 0;
+                             },
+                             [](void* w, uint32_t index, uint32_t word) -> int {
+                               auto* at = static_cast<World*>(w);
+                               CHECK(at->fake->commands.empty());
+                               at->order.push_back("word " + std::to_string(index) + " " + std::to_string(word));
+                               return index == 99 ? 1 : 0;
+                             }};
+  const uint32_t bits = l.block_bits, page = 1U << l.page_log2;
+  uint32_t word = 0;
+  kvs_done done;
+  REQUIRE(kvs_move_block(&r.k, 2, 6, 3U << bits | 17, 40, &memory, &word, &done) == KVS_OK);
+  CHECK(word == (4U << bits | 40));
+  CHECK(world.order == std::vector<std::string>{"copy 17 40", "word 6 " + std::to_string(4U << bits | 40)});
+  REQUIRE(r.fake.commands.size() == 1);
+  CHECK((r.fake.commands[0][0] & 0xff) == KVS_OP_RETIRE);
+  CHECK(r.fake.commands[0][1] == 6 * page);
+  CHECK(r.fake.commands[0][2] == page);
+  r.fake.commands.clear();
+  CHECK(kvs_move_block(&r.k, 2, 99, 3U << bits | 17, 40, &memory, &word, &done) == KVS_ERR_IO);
+  CHECK(r.fake.commands.empty());
+  r.fake.written.clear();
+  r.refused(kvs_move_block(&r.k, 2, 6, 0x7fffffffU, 40, &memory, &word, &done), "generation");
+  r.refused(kvs_move_block(&r.k, 2, 6, 0x80000001U, 40, &memory, &word, &done), "old_word");
 }

@@ -129,7 +129,7 @@ TEST_CASE("A promotion is refused with the first reason that holds", "[residency
   CHECK(e.run(promote(0, 512 + 5, 0)).status == kBadRange);
   CHECK(e.run(promote(0, 99, 0, 1)).status == kBadProfile);
   CHECK(e.run(promote(0, 99, 0, 300)).status == kBadProfile);
-  CHECK(e.run({.op = kPlan}).status == kNoPlan);
+  CHECK(e.run({.op = kPlan, .flags = kPlanDrop}).status == kNoPlan);
   CHECK(e.run({.op = 0x55}).status == kBadCommand);
   for (uint32_t i = 0; i < 3; ++i) CHECK(e.run(promote(0, i, kPinned)).status == kOk);
   CHECK(e.run(promote(0, 3, 0)).status == kBudget);  // its maximum

@@ -31,6 +31,7 @@ class Lockstep {
     env.watch = [this](Seen what, const SeenFields& f, const Cmd* c) { saw(what, f, c); };
   }
   [[nodiscard]] std::string owed() const { return model_.owed(); }
+  [[nodiscard]] const ResidencyModel::PlanCounts& plans() const { return model_.plan_counts(); }
 
   uint64_t decisions = 0, answers = 0, records = 0;
 
@@ -56,6 +57,9 @@ class Lockstep {
     c.dynamic = env.dynamic;
     c.page_log2 = env.page_log2;
     c.layers = env.layers;
+    c.plans = env.plans;
+    c.plan_items = env.plan_items;
+    c.promo_floor = env.promo_floor;
     for (const uint32_t plane : {0U, 1U, 7U}) c.planes[plane] = {true, env.row_beats, plane == 7 ? env.share_log2 : 0};
     return c;
   }
@@ -94,7 +98,7 @@ class Lockstep {
                              .arg2 = c->arg2});
         break;
       case Seen::kDone:
-        done(u32(f[0]), static_cast<ModelStatus>(f[1]), u32(f[2]));
+        done(u32(f[0]), static_cast<ModelStatus>(f[1]), u32(f[2]), f[3]);
         break;
       case Seen::kWalkAnswer:
         walks_.push_back(f);
@@ -175,6 +179,15 @@ class Lockstep {
       case kTrSweepEnd:
         check(model_.sweep_end());
         break;
+      case kTrPlanStart:
+        check(model_.plan_start(slot, view()));
+        break;
+      case kTrPlanEnd:
+        check(model_.plan_end(slot, data != 0, view()));
+        break;
+      case kTrPlanItem:
+        check(model_.plan_item(slot, data != 0, view()));
+        break;
     }
   }
 
@@ -192,15 +205,17 @@ class Lockstep {
     }
   }
 
-  void done(uint32_t tag, ModelStatus status, uint32_t value0) {
+  void done(uint32_t tag, ModelStatus status, uint32_t value0, uint64_t value1) {
     ++answers;
     const auto answer = model_.take_answer(tag);
     if (!answer) {
       check("command " + std::to_string(tag) + " was completed, but nothing is due");
-    } else if (answer->status != status || (answer->value0 && *answer->value0 != value0)) {
+    } else if (answer->status != status || (answer->value0 && *answer->value0 != value0) ||
+               (answer->value1 && *answer->value1 != value1)) {
       check("command " + std::to_string(tag) + ": expected " + name(answer->status) + " with value " +
             (answer->value0 ? std::to_string(*answer->value0) : "any") + ", came " + name(status) + " with " +
-            std::to_string(value0));
+            std::to_string(value0) + ", value1 " + (answer->value1 ? std::to_string(*answer->value1) : "any") +
+            " and " + std::to_string(value1));
     }
   }
 
@@ -213,7 +228,8 @@ class Lockstep {
 
 /// One storm beside the model; `variant` chooses stalls, budget and thresholds.
 template <class E>
-void lockstep(uint64_t seed, unsigned rounds, uint32_t busy_owners, uint64_t variant) {
+void lockstep(uint64_t seed, unsigned rounds, uint32_t busy_owners, uint64_t variant,
+              ResidencyModel::PlanCounts& seen) {
   E e(seed, variant % 2 == 0 ? Stalls{} : Stalls::all(25));
   storm_registers(e);
   e.dynamic = variant % 3 != 2;
@@ -226,22 +242,43 @@ void lockstep(uint64_t seed, unsigned rounds, uint32_t busy_owners, uint64_t var
   CHECK(model.answers > rounds / 2);
   CHECK(model.records > rounds / 20);
   CHECK(model.decisions > model.answers);
+  CHECK(e.plan_missed == model.plans().missed);
+  CHECK(e.denied_promotions == model.plans().denied_promotions);
+  CHECK(e.denied_evictions == model.plans().denied_evictions);
+  seen.missed += e.plan_missed;
+  seen.denied_promotions += e.denied_promotions;
+  seen.denied_evictions += e.denied_evictions;
+  seen.accepted += model.plans().accepted;
+  seen.refused += model.plans().refused;
+  seen.placed_by_plans += model.plans().placed_by_plans;
+}
+
+/// Nothing of a plan was left out by chance.
+void all_seen(const ResidencyModel::PlanCounts& seen, uint64_t least) {
+  CHECK(seen.accepted >= least);
+  CHECK(seen.refused >= least);
+  CHECK(seen.placed_by_plans >= 2 * least);
+  CHECK(seen.denied_promotions + seen.denied_evictions + seen.missed > 0);
 }
 
 }  // namespace
 
 TEST_CASE("Random commands are decided as the untimed model decides them (small)", "[residency][model]") {
+  ResidencyModel::PlanCounts seen;
   for (uint64_t i = 0; i < 6; ++i) {
     const uint64_t seed = seed_from_env() * 100 + i;
     CAPTURE(seed);
-    lockstep<Env<VResidency_small>>(seed, 1500, 4, i);
+    lockstep<Env<VResidency_small>>(seed, 1500, 4, i, seen);
   }
+  all_seen(seen, 20);
 }
 
 TEST_CASE("Random commands are decided as the untimed model decides them (default)", "[residency][model]") {
+  ResidencyModel::PlanCounts seen;
   for (uint64_t i = 0; i < 3; ++i) {
     const uint64_t seed = seed_from_env() * 100 + 50 + i;
     CAPTURE(seed);
-    lockstep<Env<VResidency_default>>(seed, 1500, 16, i);
+    lockstep<Env<VResidency_default>>(seed, 1500, 16, i, seen);
   }
+  all_seen(seen, 3);
 }

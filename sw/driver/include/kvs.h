@@ -67,7 +67,8 @@ typedef enum kvs_status {
   KVS_ST_COMMAND = 0x16,
   KVS_ST_RETIRED = 0x17,
   KVS_ST_STALE = 0x18,
-  KVS_ST_NO_PLAN = 0x19
+  KVS_ST_NO_PLAN = 0x19,
+  KVS_ST_PLAN = 0x1a
 } kvs_status;
 
 /* Text of a result or status, one line without an end; never null. */
@@ -239,6 +240,50 @@ typedef struct kvs_promotion {
   uint8_t tier;
 } kvs_promotion;
 
+/* ---- plans: docs/theory/residency.md, "Plans" */
+
+#define KVS_ANY_NUMBER 0xffu /* of kvs_envelope: no limit a step */
+#define KVS_ANY_SLOTS 0xffffu
+
+/* What the block may do by itself while the plan is in force. */
+typedef struct kvs_envelope {
+  uint8_t promotions; /* by scores, a step */
+  uint8_t evictions;  /* by pressure or threshold, a step */
+  uint16_t slots;     /* of the owner in use, from which on scores promote no more */
+} kvs_envelope;
+
+typedef enum kvs_plan_kind {
+  KVS_PLAN_PROMOTE = 1, /* position `first`: dwell, tier; from: not before, until: deadline (0: none) */
+  KVS_PLAN_WINDOW = 2,  /* [from, until): the promotions of its step that follow it move their data in it */
+  KVS_PLAN_REGION = 3   /* positions first, count: replay-safe for `dwell` steps (0: to the end of the plan) */
+} kvs_plan_kind;
+
+/* Items come in the order of their steps, regions first. `step` counts step_ends from the plan's acceptance; `from` and
+   `until` are cycles from the beginning of the step. */
+typedef struct kvs_plan_item {
+  uint8_t kind; /* kvs_plan_kind */
+  uint8_t tier;
+  uint16_t step;
+  uint16_t dwell;
+  uint32_t first, count;
+  uint32_t from, until;
+} kvs_plan_item;
+
+typedef struct kvs_plan_state {
+  bool active;
+  uint16_t step, next; /* step reached, item whose turn it is */
+  uint16_t missed;     /* promotions that ended without being placed */
+  uint16_t denied_promotions, denied_evictions;
+} kvs_plan_state;
+
+/* How a driver's user changes memory, for kvs_move_block. Both return 0, or another number for an error, which ends the
+   call; what they wrote is visible to the memory port when they return. */
+typedef struct kvs_memory {
+  void* context;
+  int (*copy_block)(void* context, uint32_t to, uint32_t from);    /* physical blocks */
+  int (*write_word)(void* context, uint32_t index, uint32_t word); /* block table of the owner */
+} kvs_memory;
+
 /* -------------------------------------------------------------------------------------------------------- log,
  * counters */
 
@@ -395,6 +440,25 @@ int kvs_commit(kvs* k, uint16_t owner, uint32_t count, kvs_done* done);
 /* Waits for the promotions under way of an owner; done->status is the worst of their ends. */
 int kvs_wait_promotions(kvs* k, uint16_t owner, kvs_done* done);
 int kvs_wait_all_promotions(kvs* k, kvs_done* done);
+/* Waits for the promotion of one token: done->status is its end; KVS_ST_NOT_RESIDENT when the token has no slot. */
+int kvs_wait_promotion(kvs* k, uint16_t owner, uint32_t position, kvs_done* done);
+
+/* Hands a plan over. KVS_OK: accepted, done->value0 slots and value1 entries are reserved at its peak. KVS_ERR_STATUS
+   with KVS_ST_NO_PLAN: refused, value0 is the first item that fails and value1 its reason (kvs_status); nothing of the
+   plan is left in the block. */
+int kvs_plan(kvs* k, uint16_t owner, const kvs_envelope* envelope, const kvs_plan_item* items, size_t count,
+             kvs_done* done);
+/* Ends a plan: its items to come are dropped, its reservation and its limits too; what is resident stays. */
+int kvs_drop_plan(kvs* k, uint16_t owner, kvs_done* done);
+int kvs_get_plan(kvs* k, uint16_t owner, kvs_plan_state* state);
+
+/* Moves one block of an owner to another physical block, of another tier say: copies it, writes the table word with its
+   generation raised, retires the block's positions. When it returns KVS_OK the old block is free. `old_word` is the
+   table's word; *new_word, when not null, becomes the one written. The tokens of the block that were in SRAM are not
+   any more. KVS_ERR_RANGE when the generation wraps: retire the block for all owners that name it, then start from 0.
+ */
+int kvs_move_block(kvs* k, uint16_t owner, uint32_t index, uint32_t old_word, uint32_t to, const kvs_memory* memory,
+                   uint32_t* new_word, kvs_done* done);
 
 /* Submits without waiting. *tag, when not null, is what the completion will carry. */
 int kvs_submit(kvs* k, const kvs_command* command, uint16_t* tag);

@@ -23,6 +23,7 @@ package kvsink_pkg;
   localparam int unsigned Tensors = 4;
   localparam int unsigned StrideSets = 4;
   localparam int unsigned PageLog2Max = 7;  // pages of 16 to 128 tokens
+  localparam int unsigned PromoChannels = 2;  // tiers of the promotion told apart; tiers beyond the last share that one
 
   typedef logic [$clog2(Owners)-1:0] owner_t;
   typedef logic [PosW-1:0] pos_t;  // position of a token in its owner's sequence
@@ -182,6 +183,7 @@ package kvsink_pkg;
     logic [4:0] score_raw_shift;  // raw sum is divided by 2**shift before it saturates
     logic dynamic;  // step_end promotes and evicts by E and runs; 0: prefill placement only
     logic [4:0] promo_floor;  // share of the beats promotion is sure of, in 1/32 (default 2: 1/16)
+    logic [PromoChannels-1:0][8:0] promo_reads;  // promotion reads in flight at most, by channel; 0: RowReads
     logic [7:0] burst_cost;  // of a burst, in beats, for fetch-and-drop
     logic [23:0] bus_timeout;  // cycles until a read counts as lost; 0: never
     logic [23:0] stream_timeout;  // cycles until a stream that is not taken raises an interrupt; 0: never
@@ -316,7 +318,6 @@ package kvsink_pkg;
   // channel return in order; the AXI ID is {spare, channel}. A client owns room for every beat before it asks; R is never
   // held back.
   localparam int unsigned AxiIdW = 3;
-  localparam int unsigned PromoChannels = 2;
   typedef logic [AxiIdW-1:0] axi_id_t;
   typedef logic [7:0] axi_len_t;
   typedef struct packed {

@@ -406,6 +406,7 @@ module kvsink_top
       .now_i           (now_q),
       .layout_i        (layout),
       .profiles_i      (profiles),
+      .limit_i         (ctl.promo_reads),
       .base_we_i       (base_we),
       .base_waddr_i    (base_waddr),
       .base_wdata_i    (base_wdata),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Address of a row: base[layer][tensor] + block*S_block + head*S_head + (token >> share_log2)*S_token + offset, where
-// the plane names its tensor, stride set, offset and share_log2. Modulo 2**AddrW.
+// the plane names its tensor, stride set, offset and share_log2. Modulo 2**AddrW. Bases, strides and offsets are whole
+// numbers of beats: their bits below one are not looked at.
 //
 // Contract: valid/ready on both sides, order kept; user_i comes out beside the address it went in with. layout_i and the
 // base table are static while rows are in the pipeline. Bases are written one a cycle; each instance holds its own copy.
@@ -8,8 +9,8 @@
 // is low, which is the one combinational path (ready_i to ready_o).
 //
 //   cycle   t                          t+1                         t+2            t+3
-//           base RAM read              base                        one sum of     addr_o
-//           pick plane and strides     products of 16 bits         five
+//           base RAM read              base + offset               one sum of     addr_o
+//           pick tensor and set        products (radix 4)          three
 //   U  type of the payload that passes along
 
 `include "kvsink_assert.svh"
@@ -41,9 +42,14 @@ module kv_addr
     output U                            user_o
 );
 
-  localparam int unsigned LowW = 16;  // bits of the block number in the first of its two products
-  localparam int unsigned HighW = WordW - LowW;
   localparam int unsigned Stages = 3;
+  // Everything is a whole number of beats, so addresses and strides are kept in beats.
+  localparam int unsigned LineW = AddrW - BeatShift;
+  localparam int unsigned BlockStrideW = 40 - BeatShift;
+  localparam int unsigned StrideW = 32 - BeatShift;
+  localparam int unsigned HeadW = $bits(kv_head_t);
+  localparam int unsigned NearW = StrideW + ((HeadW > PageLog2Max) ? HeadW : PageLog2Max) + 1;  // within a page
+  typedef logic [LineW-1:0] line_t;
 
   if (Layers != 2 ** $clog2(Layers)) begin : gen_bad_layers
     $error("kv_addr: Layers %0d is not a power of two", Layers);
@@ -63,10 +69,10 @@ module kv_addr
   plane_cfg_t plane;
   assign plane = layout_i.plane[plane_i];
 
-  addr_t base;
+  line_t base;
   kv_ram_1r1w #(
       .Words(Layers * Tensors),
-      .Width(AddrW)
+      .Width(LineW)
   ) u_base (
       .clk_i,
       .re_i   (advance && valid_i),
@@ -74,51 +80,82 @@ module kv_addr
       .rdata_o(base),
       .we_i   (base_we_i),
       .waddr_i(base_waddr_i),
-      .wdata_i(base_wdata_i)
+      .wdata_i(base_wdata_i[AddrW-1:BeatShift])
   );
 
-  stride_t stride_q1;
-  logic [31:0] offset_q1;
+  plane_t plane_q1;
+  logic [1:0] set_q1;
   word_t block_q1;
   kv_head_t head_q1;
   page_token_t token_q1;
   U user_q1, user_q2, user_q3;
 
-  // ---- stage 2: products; the block's in two halves, so that no multiplier is wider than 16 bits on one side
-  addr_t low_q2, base_q2, head_q2, token_q2;
-  logic [AddrW-LowW-1:0] high_q2;
+  // ---- stage 2: products; what they are made of is static
+  stride_t stride;
+  logic [31:0] offset;
+  line_t block_part, block_q2, base_q2;
+  logic [NearW-1:0] head_part, token_part, near_q2;
+  assign stride = layout_i.stride[set_q1];
+  assign offset = layout_i.plane[plane_q1].offset;
+  kv_mul #(
+      .DigitsW (WordW),
+      .FactorW (BlockStrideW),
+      .ProductW(LineW)
+  ) u_block (
+      .digits_i (block_q1),
+      .factor_i (stride.block[39:BeatShift]),
+      .product_o(block_part)
+  );
+  kv_mul #(
+      .DigitsW (HeadW),
+      .FactorW (StrideW),
+      .ProductW(NearW)
+  ) u_head (
+      .digits_i (head_q1),
+      .factor_i (stride.head[31:BeatShift]),
+      .product_o(head_part)
+  );
+  kv_mul #(
+      .DigitsW (PageLog2Max),
+      .FactorW (StrideW),
+      .ProductW(NearW)
+  ) u_token (
+      .digits_i (token_q1),
+      .factor_i (stride.token[31:BeatShift]),
+      .product_o(token_part)
+  );
 
   // ---- stage 3: the sum
-  addr_t addr_q3;
+  line_t line_q3;
 
   always_ff @(posedge clk_i) begin
     if (advance) begin
-      stride_q1 <= layout_i.stride[plane.stride_set];
-      offset_q1 <= plane.offset;
+      plane_q1 <= plane_i;
+      set_q1   <= plane.stride_set;
       block_q1 <= block_i;
-      head_q1 <= head_i;
+      head_q1  <= head_i;
       token_q1 <= token_i >> plane.share_log2;
-      user_q1 <= user_i;
+      user_q1  <= user_i;
 
-      low_q2 <= AddrW'(stride_q1.block) * AddrW'(block_q1[LowW-1:0]);
-      high_q2 <= (AddrW - LowW)'(stride_q1.block) * (AddrW - LowW)'(block_q1[LowW+:HighW]);
-      head_q2 <= AddrW'(stride_q1.head) * AddrW'(head_q1);
-      token_q2 <= AddrW'(stride_q1.token) * AddrW'(token_q1);
-      base_q2 <= base + AddrW'(offset_q1);
-      user_q2 <= user_q1;
+      block_q2 <= block_part;
+      near_q2  <= head_part + token_part;
+      base_q2  <= base + line_t'(offset[31:BeatShift]);
+      user_q2  <= user_q1;
 
-      addr_q3 <= low_q2 + {high_q2, LowW'(0)} + head_q2 + token_q2 + base_q2;
-      user_q3 <= user_q2;
+      line_q3  <= block_q2 + line_t'(near_q2) + base_q2;
+      user_q3  <= user_q2;
     end
   end
 
   assign valid_o = valid_q[Stages];
-  assign addr_o  = addr_q3;
+  assign addr_o  = {line_q3, BeatShift'(0)};
   assign user_o  = user_q3;
 
   `KVS_STREAM(out_stream, valid_o, ready_i, addr_o)
 
   logic unused_layout;
-  assign unused_layout = ^{layout_i.page_log2, layout_i.block_bits, layout_i.layers, plane.valid, plane.row_beats};
+  assign unused_layout = ^{layout_i.page_log2, layout_i.block_bits, layout_i.layers, plane.valid, plane.row_beats,
+                           plane.offset, base_wdata_i[BeatShift-1:0], stride.block[BeatShift-1:0],
+                           stride.head[BeatShift-1:0], stride.token[BeatShift-1:0], offset[BeatShift-1:0]};
 
 endmodule

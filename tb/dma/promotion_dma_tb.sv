@@ -2,6 +2,7 @@
 // promotion_dma with plain ports, and a small write port for the configuration that it gets from its neighbours.
 //   cfg_addr_i   cfg_data_i
 //   0, 1, 2      page_log2, block_bits, layers
+//   3            reads in flight: 16 bits a channel, 0 for the most there is
 //   16 + 4*s + f f = 0 block, 1 head, 2 token stride of set s
 //   32 + p       plane p: offset [31:0], row_beats [47:32], tensor [49:48], stride set [51:50], share_log2 [54:52], valid [55]
 //   64 + 16*p + f profile p: f = 0 valid, 1 layer_first, 2 layer_count, 3 head_mask, 4 plane_mask, 5 layer_beats, 6 head_beats,
@@ -77,6 +78,7 @@ module promotion_dma_tb
 
   layout_cfg_t layout_q;
   profile_cfg_t [Profiles-1:0] profiles_q;
+  logic [PromoChannels-1:0][8:0] limit_q;
   cycle_t now_q;
 
   assign row_reads_o = RowReads;
@@ -93,6 +95,7 @@ module promotion_dma_tb
         8'd0: layout_q.page_log2 <= cfg_data_i[2:0];
         8'd1: layout_q.block_bits <= cfg_data_i[4:0];
         8'd2: layout_q.layers <= layers_t'(cfg_data_i);
+        8'd3: for (int unsigned c = 0; c < PromoChannels; c++) limit_q[c] <= cfg_data_i[16*c+:9];
         default: ;
       endcase
       if (cfg_addr_i[7:4] == 4'd1) begin
@@ -177,6 +180,7 @@ module promotion_dma_tb
       .now_i     (now_q),
       .layout_i  (layout_q),
       .profiles_i(profiles_q),
+      .limit_i   (limit_q),
       .base_we_i,
       .base_waddr_i,
       .base_wdata_i,

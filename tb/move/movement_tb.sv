@@ -4,6 +4,7 @@
 //   cfg_addr_i     cfg_data_i
 //   0, 1, 2        page_log2, block_bits, layers
 //   3, 4, 5        promo_floor, bus_timeout, burst_cost
+//   6              promotion reads in flight: 16 bits a channel
 //   16 + 4*s + f   f = 0 block, 1 head, 2 token stride of set s
 //   32 + p         plane p: offset [31:0], row_beats [47:32], tensor [49:48], set [51:50], share_log2 [54:52], valid [55]
 //   64 + 16*p + f  profile p: f = 0 valid, 1 layer_first, 2 layer_count, 3 head_mask, 4 plane_mask, 5 layer_beats,
@@ -171,6 +172,7 @@ module movement_tb
         9'd3: ctl_q.promo_floor <= cfg_data_i[4:0];
         9'd4: ctl_q.bus_timeout <= cfg_data_i[23:0];
         9'd5: ctl_q.burst_cost <= cfg_data_i[7:0];
+        9'd6: for (int unsigned c = 0; c < PromoChannels; c++) ctl_q.promo_reads[c] <= cfg_data_i[16*c+:9];
         default: ;
       endcase
       if (cfg_addr_i[8:4] == 5'd1) begin
@@ -482,6 +484,7 @@ module movement_tb
       .now_i           (now_q),
       .layout_i        (layout_q),
       .profiles_i      (profiles_q),
+      .limit_i         (ctl_q.promo_reads),
       .base_we_i,
       .base_waddr_i    (base_waddr),
       .base_wdata_i,

@@ -115,6 +115,7 @@ class Bench {
     for (int i = 0; i < 4; i++) edge();
     model_->rst_ni = 1;
     edge();
+    config(3, 0);
     for (auto& t : base_) {
       for (auto& b : t) b = 0;
     }
@@ -166,6 +167,7 @@ class Bench {
       config(at + 8 + q, plane_beat);
       plane_beat += ((p.planes >> q) & 1) != 0 ? layout_.plane[q].row_beats : 0;
     }
+    for (int i = 0; i < 16; i++) edge();  // the unit looks at layout and profiles in turn
   }
 
   /// Planes of a head lie behind each other, in neighbouring planes of the layout.

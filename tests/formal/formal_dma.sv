@@ -90,6 +90,7 @@ module formal_dma
       .now_i           ('0),
       .layout_i        (layout),
       .profiles_i      (profiles),
+      .limit_i         ('0),
       .base_we_i       (1'b0),
       .base_waddr_i    ('0),
       .base_wdata_i    ('0),

@@ -231,6 +231,7 @@ class Bench {
     config(at + 9, p.sram_base);
     config(at + 10, uint64_t{heads} * head_beats * p.layers);
     config(at, 1);
+    for (int i = 0; i < 16; ++i) tick();  // promotion_dma looks at layout and profiles in turn
   }
   [[nodiscard]] unsigned slot_beats(unsigned profile) const {
     const Profile& p = profiles_.at(profile);

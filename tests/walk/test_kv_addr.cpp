@@ -36,6 +36,7 @@ struct Layout {
 };
 
 constexpr uint64_t kAddrMask = (uint64_t{1} << 48) - 1;
+constexpr uint64_t kBeats = ~uint64_t{31};  // whole beats of either configuration
 
 /// base + block*S_block + head*S_head + (token >> share)*S_token + offset, modulo 2^48, schoolbook in two halves so
 /// that nothing overflows.
@@ -120,19 +121,19 @@ Layout random_layout(AddrBench<V>& bench) {
   Rng& rng = bench.rng;
   Layout l;
   for (int s = 0; s < 4; ++s) {
-    l.block[s] = rng.bits(rng.coin() ? 40 : 16);
-    l.head[s] = static_cast<uint32_t>(rng.bits(rng.coin() ? 32 : 12));
-    l.token[s] = static_cast<uint32_t>(rng.bits(rng.coin() ? 32 : 12));
+    l.block[s] = rng.bits(rng.coin() ? 40 : 16) & kBeats;
+    l.head[s] = static_cast<uint32_t>(rng.bits(rng.coin() ? 32 : 12) & kBeats);
+    l.token[s] = static_cast<uint32_t>(rng.bits(rng.coin() ? 32 : 12) & kBeats);
   }
   for (int p = 0; p < 8; ++p) {
     l.tensor[p] = static_cast<uint8_t>(rng.below(4));
     l.set[p] = static_cast<uint8_t>(rng.below(4));
     l.share[p] = static_cast<uint8_t>(rng.below(8));
-    l.offset[p] = static_cast<uint32_t>(rng.bits(32));
+    l.offset[p] = static_cast<uint32_t>(rng.bits(32) & kBeats);
   }
   l.base.resize(bench.sim->cfg_layers_o);
   for (auto& layer : l.base) {
-    for (auto& b : layer) b = rng.bits(48);
+    for (auto& b : layer) b = rng.bits(48) & kBeats;
   }
   return l;
 }
@@ -140,12 +141,16 @@ Layout random_layout(AddrBench<V>& bench) {
 template <class V>
 std::vector<Row> random_rows(AddrBench<V>& bench, size_t count) {
   Rng& rng = bench.rng;
+  const auto block = [&]() -> uint32_t {  // digits of -2..2 in the products: long runs of ones as well
+    const uint64_t bits = rng.bits(rng.coin() ? 31 : 17);
+    return static_cast<uint32_t>(rng.percent(20) ? ~bits & 0x7fffffff & ~((1u << rng.below(31)) - 1) : bits);
+  };
   std::vector<Row> rows(count);
   for (uint32_t i = 0; i < count; ++i) {
     rows[i] = {static_cast<uint32_t>(rng.below(bench.sim->cfg_layers_o)),
                static_cast<uint32_t>(rng.below(bench.sim->cfg_kv_heads_o)),
                static_cast<uint32_t>(rng.below(8)),
-               static_cast<uint32_t>(rng.bits(rng.coin() ? 31 : 17)),
+               block(),
                static_cast<uint32_t>(rng.bits(7)),
                i};
   }

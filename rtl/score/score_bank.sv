@@ -102,7 +102,9 @@ module score_bank
   logic forward4_q;  // the word of the stage ahead is of this address and stamp
   stamp_t stamp4_q;
   bank_addr_t addr4_q;
-  acc_t word4_q;
+  logic held_mark4_q;  // the word read, less its stamp
+  sum_t held_total4_q;
+  count_t held_count4_q;
   sum_t add4_q;
   count_t more4_q;
   logic write5_q, write6_q;
@@ -140,7 +142,9 @@ module score_bank
       mark4_q <= mark3_q;
       stamp4_q <= stamp3_q;
       addr4_q <= addr3_q;
-      word4_q <= word3;
+      held_mark4_q <= word3.mark;
+      held_total4_q <= word3.total;
+      held_count4_q <= word3.count;
       // A word of another stamp counts as nothing. Whose it is gets decided here, before the word is needed.
       keep4_q <= !(write4_q && addr4_q == addr3_q) && word3.stamp == stamp3_q;
       forward4_q <= write4_q && addr4_q == addr3_q && stamp4_q == stamp3_q;
@@ -154,9 +158,9 @@ module score_bank
   logic [  SumW:0] sum;
   logic [CountW:0] count;
 
-  assign mark_o = (forward4_q && word5_q.mark) || (keep4_q && word4_q.mark);
-  assign count_o = (forward4_q ? word5_q.count : '0) | (keep4_q ? word4_q.count : '0);
-  assign sum_o = (forward4_q ? word5_q.total : '0) | (keep4_q ? word4_q.total : '0);
+  assign mark_o = (forward4_q && word5_q.mark) || (keep4_q && held_mark4_q);
+  assign count_o = (forward4_q ? word5_q.count : '0) | (keep4_q ? held_count4_q : '0);
+  assign sum_o = (forward4_q ? word5_q.total : '0) | (keep4_q ? held_total4_q : '0);
   assign sum = {1'b0, sum_o} + {1'b0, add4_q};
   assign count = {1'b0, count_o} + {1'b0, more4_q};
 

@@ -342,11 +342,14 @@ TEST_CASE("Random movement meets every outcome in every layout, row size, page s
   for (const Bin& b : bins) {
     for (const auto& pair : pairs_of(b)) pairs.emplace(pair, 0);
   }
+  std::map<Outcome, unsigned> missed;
   for (unsigned round = 0; round < 4; ++round) {
     for (const Bin& b : bins) {
       const auto of_bin = pairs_of(b);
       if (std::all_of(of_bin.begin(), of_bin.end(), [&](const auto& p) { return pairs[p] != 0; })) continue;
+      if (missed[b.outcome] > 12) continue;  // broken: once is enough to know
       coverage.run(b, rng.next());
+      missed[b.outcome] += coverage.hits[b] == 0;
       if (coverage.hits[b] == 0) continue;
       for (const auto& pair : of_bin) ++pairs[pair];
     }

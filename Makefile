@@ -31,7 +31,7 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing synth-expect sta clean env env-all configure
+.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing equiv gls synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -102,6 +102,15 @@ synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/ar
 
 sta: env-all ## constraints against the mapped netlists of CONFIG: set-up complete, nothing unconstrained
 	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(UNIT),--unit $(UNIT))
+
+equiv: env-all ## proofs that each unit's mapped netlist is its RTL (UNIT=, CONFIG=, LIB=, LIMIT=seconds a proof)
+	@$(PY) scripts/synth/equiv.py $(SYNTH) $(if $(POINT),--point $(POINT)) $(if $(LIMIT),--limit $(LIMIT))
+
+gls: env-all configure ## the mapped netlist of the top, small configuration, through replays with all comparisons (LIB=; slow)
+	@$(PY) scripts/synth/gates.py --out $(BUILD)/gates/$(LIB) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(POINT),--point $(POINT))
+	@cmake -S . -B $(BUILD) -DKVSINK_GATES=$(abspath $(BUILD))/gates/$(LIB) > /dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target test_gates
+	@$(BUILD)/tests/test_gates
 
 soak-replay: configure ## every trace x policy x configuration x timing (over an hour; SPREAD=1: a quarter of it)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink

@@ -31,7 +31,7 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 .DEFAULT_GOAL := help
 SOAK_TRACES ?= $(wildcard tests/data/*.safetensors ../shared/traces/*.safetensors)
 
-.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing equiv gls synth-expect sta clean env env-all configure
+.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing equiv gls synth-expect timing-expect synth-check synth-sweep sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -99,6 +99,16 @@ synth-merge: env-all ## the merge unit part by part for 4, 8 and 16 lanes, and w
 
 synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/area)
 	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) --write-expected
+
+timing-expect: env-all ## write the clocks and worst paths of CONFIG and LIB as the expected ones (docs/area)
+	@$(PY) scripts/synth/timing.py $(SYNTH) --write-expected
+
+synth-check: env-all ## fails when a unit is over 5 % larger, or (where clocks are expected of CONFIG and LIB) slower than expected
+	@$(PY) scripts/synth/synth.py $(SYNTH) --jobs $(JOBS) --check
+	@if [ -f docs/area/$(CONFIG).$(LIB).speed.timing.json ]; then $(PY) scripts/synth/timing.py $(SYNTH) --check; fi
+
+synth-sweep: env-all ## how area grows with ENTRIES, LANES, bus and reads in flight: docs/area/sweeps.json, build/report/area.html (long)
+	@$(PY) scripts/synth/sweep.py --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(SWEEP),--only $(SWEEP))
 
 sta: env-all ## constraints against the mapped netlists of CONFIG: set-up complete, nothing unconstrained
 	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(UNIT),--unit $(UNIT))

@@ -102,8 +102,27 @@ synth-merge: env-all ## the merge unit part by part for 4, 8 and 16 lanes, and w
 synth-expect: env-all ## write the areas of CONFIG as the expected ones (docs/area)
 	@$(PY) scripts/synth/synth.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) --jobs $(JOBS) --write-expected
 
+timing-expect: env-all ## write the clocks and worst paths of CONFIG and LIB as the expected ones (docs/area)
+	@$(PY) scripts/synth/timing.py $(SYNTH) --write-expected
+
+synth-check: env-all ## fails when a unit is over 5 % larger, or (where clocks are expected of CONFIG and LIB) slower than expected
+	@$(PY) scripts/synth/synth.py $(SYNTH) --jobs $(JOBS) --check
+	@if [ -f docs/area/$(CONFIG).$(LIB).speed.timing.json ]; then $(PY) scripts/synth/timing.py $(SYNTH) --check; fi
+
+synth-sweep: env-all ## how area grows with ENTRIES, LANES, bus and reads in flight: docs/area/sweeps.json, build/report/area.html (long)
+	@$(PY) scripts/synth/sweep.py --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(SWEEP),--only $(SWEEP))
+
 sta: env-all ## constraints against the mapped netlists of CONFIG: set-up complete, nothing unconstrained
 	@$(PY) scripts/synth/sta.py --config $(CONFIG) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(UNIT),--unit $(UNIT))
+
+equiv: env-all ## proofs that each unit's mapped netlist is its RTL (UNIT=, CONFIG=, LIB=, LIMIT=seconds a proof)
+	@$(PY) scripts/synth/equiv.py $(SYNTH) $(if $(POINT),--point $(POINT)) $(if $(LIMIT),--limit $(LIMIT))
+
+gls: env-all configure ## the mapped netlist of the top, small configuration, through replays with all comparisons (LIB=; slow)
+	@$(PY) scripts/synth/gates.py --out $(BUILD)/gates/$(LIB) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(POINT),--point $(POINT))
+	@cmake -S . -B $(BUILD) -DKVSINK_GATES=$(abspath $(BUILD))/gates/$(LIB) > /dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target test_gates
+	@$(BUILD)/tests/test_gates
 
 soak-replay: configure ## every trace x policy x configuration x timing (over an hour; SPREAD=1: a quarter of it)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink

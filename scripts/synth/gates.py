@@ -48,6 +48,9 @@ class Cells:
     def __contains__(self, name: str) -> bool:
         return name in self._modules
 
+    def module(self, name: str) -> dict[str, Any]:
+        return self._modules[name]
+
     def statements(self, name: str, prefix: str, pins: dict[str, str]) -> list[str]:
         """A cell as statements; `pins` are the expressions of its ports, `prefix` names its state."""
         module = self._modules[name]

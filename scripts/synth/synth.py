@@ -3,7 +3,7 @@
 """Area of each unit and of the top, as a table and as JSON.
 
 usage: synth.py [--unit NAME] [--config small|default|large] [--lib NAME|none|FILE.lib[,FILE.lib]] [--pdk DIR]
-                [--point area|speed] [--mem FILE|none] [--jobs N] [--write-expected]
+                [--point area|speed] [--mem FILE|none] [--jobs N] [--check] [--write-expected]
 
 Each unit is synthesized on its own: flattened, mapped onto the library by plain abc (the area point; its delay means
 nothing) or for speed. Memories (kv_ram_1r1w, kv_ram_1rw) are left as black boxes, counted as bits and words, and given
@@ -186,6 +186,7 @@ def main() -> int:
     parser.add_argument("--mem", help="memory model: a file like memories.yaml, or none")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write-expected", action="store_true")
+    parser.add_argument("--check", action="store_true", help="fail when a unit is more than 5 %% larger than expected")
     args = parser.parse_args()
 
     table = flow.table()
@@ -235,6 +236,13 @@ def main() -> int:
         import merge_cost  # here, because it needs this module
 
         merge_cost.report(lib, label, args.jobs, with_bits=False)
+    if args.check:
+        for r in rows:
+            before = expected.get(r["unit"], {}).get("nand2")
+            if before and "nand2" in r and r["nand2"] > before * (1 + TOLERANCE):
+                r.setdefault("problems", []).append(f"{r['nand2']:,} NAND2, expected {before:,}: more than 5 % larger")
+            elif before is None and "nand2" in r:
+                r.setdefault("problems", []).append(f"no expected area in {expected_file.relative_to(flow.ROOT)}")
     failed = [r for r in rows if r.get("problems")]
     for r in failed:
         for problem in r["problems"]:

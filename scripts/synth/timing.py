@@ -3,7 +3,7 @@
 """Largest clock and worst path of units and of the top, as a table, as text and as JSON.
 
 usage: timing.py [--unit NAME] [--config small|default|large] [--lib NAME|FILE.lib[,FILE.lib]] [--pdk DIR]
-                 [--point speed|area] [--mem FILE|none] [--jobs N] [--write-expected]
+                 [--point speed|area] [--mem FILE|none] [--check] [--write-expected]
 
 The speed point of flow.py (driver, load, buffers, sizing; see docs/area), read by OpenSTA with an ideal clock and no
 wires. The clock is that of the worst path from flip-flop to flip-flop. Beside it: paths that begin or end in a memory
@@ -320,8 +320,37 @@ def show(rows: list[dict[str, Any]], expected: dict[str, Any]) -> None:
             print(f"{'':22}{place:38} {text_of(place)[:80]}")
 
 
+PAGE_HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
+<!-- Made by scripts/synth/timing.py from docs/area/*.timing.json (make timing-expect). -->
+# Worst paths
+Register to register in the flow of [the area pages](README.md): the speed point, ideal clock, no wires. Of each path the
+registers at its ends and, between them, the RTL lines of the longest chain of words from the one to the other (the ends are
+certain, the chain is an estimate). `in` and `out` are paths from a port and to a port with nothing outside; `with memories`
+adds the access times of `scripts/synth/memories.yaml`, which are assumed.
+"""
+
+
+def write_page() -> None:
+    """docs/area/timing.md from every expectation that is checked in."""
+    text = [PAGE_HEAD]
+    for path in sorted((flow.ROOT / "docs/area").glob("*.timing.json")):
+        data = json.loads(path.read_text())
+        text.append(f"## {data['library']}, configuration {data['config']}\n")
+        text.append("| unit | MHz | ns | levels | with memories | in | out | NAND2 |\n|---|---|---|---|---|---|---|---|")
+        for r in data["units"]:
+            cells = [f"{r[k]:.3f}" if k in r else "–" for k in ("memories_ns", "in_ns", "out_ns")]
+            text.append(f"| {r['unit']} | {r['mhz']:,} | {r['ns']:.3f} | {r['levels']} | {' | '.join(cells)} | {r['nand2']:,} |")
+        text.append("")
+        for r in data["units"]:
+            if r["lines"]:
+                text.append(f"{r['unit']}: `{r['from']}` to `{r['to']}`\n")
+                text += [f"- {p}: `{text_of(p)[:90].replace('`', '')}`" for p in r["lines"][:14]]
+                text.append("")
+    (flow.ROOT / "docs/area/timing.md").write_text("\n".join(text).rstrip() + "\n")
+
+
 def run(
-    wanted: list[str], config: str, lib: flow.Library, point: str, model: memory.Model, jobs: int
+    wanted: list[str], config: str, lib: flow.Library, point: str, model: memory.Model
 ) -> list[dict[str, Any]]:
     """Synthesizes and analyses; a unit that fails has `problems`."""
     table = flow.table()
@@ -349,7 +378,8 @@ def main() -> int:
     parser.add_argument("--pdk")
     parser.add_argument("--point", default="speed", choices=flow.POINTS)
     parser.add_argument("--mem")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--check", action="store_true", help="fail when a unit is more than 5 %% slower or larger than expected")
+    parser.add_argument("--write-expected", action="store_true")
     args = parser.parse_args()
     table = flow.table()
     known = [*table["units"], *table["references"]]
@@ -358,7 +388,7 @@ def main() -> int:
         flow.stop(f"unknown unit {', '.join(unknown)}; known: {', '.join(known)}")
     lib = flow.library(args.lib, args.pdk, flow.ROOT / "build/synth/liberty")
     model = memory.model(args.mem, lib)
-    rows = run(wanted, args.config, lib, args.point, model, args.jobs)
+    rows = run(wanted, args.config, lib, args.point, model)
     folder = flow.folder(args.config, lib, args.point)
     result_file = folder / "timing.json"
     previous = json.loads(result_file.read_text())["units"] if args.unit and result_file.exists() else []
@@ -366,13 +396,41 @@ def main() -> int:
     result = {"config": args.config, "library": lib.name, "point": args.point, "units": rows_all}
     result_file.write_text(json.dumps(result, indent=1) + "\n")
     print(f"configuration {args.config}, library {lib.name}, {args.point} point, no wires; times in ns")
-    show(rows, {})
+    expected_file = flow.ROOT / f"docs/area/{args.config}.{lib.name}.{args.point}.timing.json"
+    expected: dict[str, Any] = {}
+    if expected_file.exists():
+        expected = {r["unit"]: r for r in json.loads(expected_file.read_text())["units"]}
+    show(rows, expected)
+    if args.check:
+        for r in rows:
+            before = expected.get(r["unit"])
+            for key, now in (("ns", r.get("flops", {}).get("ns")), ("nand2", r.get("nand2"))):
+                if before and now and now > before[key] * (1 + TOLERANCE):
+                    r["problems"].append(f"{key} {now:,}, expected {before[key]:,}: more than 5 % more")
+            if not before and "flops" in r:
+                r["problems"].append(f"no expectation in {expected_file.relative_to(flow.ROOT)}")
     failed = False
     for r in rows:
         for problem in r.get("problems", []):
             print(f"FAIL {r['unit']}: {problem}")
             failed = True
     print(f"written: {result_file.relative_to(flow.ROOT)}")
+    if args.write_expected and not failed:
+        kept = [r for name, r in expected.items() if name not in wanted]
+        order = {u: i for i, u in enumerate(known)}
+        slim = kept + [
+            {"unit": r["unit"], "ns": r["flops"]["ns"], "mhz": r["flops"]["mhz"], "levels": r["flops"]["levels"],
+             **{f"{t}_ns": r[t]["ns"] for t in ("memories", "in", "out") if t in r},
+             "nand2": r["nand2"], "from": r["flops"]["from"], "to": r["flops"]["to"], "lines": r["flops"].get("lines", [])}
+            for r in rows if "flops" in r
+        ]  # fmt: skip
+        slim.sort(key=lambda r: order.get(r["unit"], 99))
+        lines = ",\n".join("  " + json.dumps(r) for r in slim)
+        expected_file.write_text(
+            f'{{"config": "{args.config}", "library": "{lib.name}", "point": "{args.point}", "units": [\n{lines}\n]}}\n'
+        )
+        write_page()
+        print(f"written: {expected_file.relative_to(flow.ROOT)}, docs/area/timing.md")
     return 1 if failed else 0
 
 

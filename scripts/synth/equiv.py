@@ -1,0 +1,572 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs that the mapped netlist of each unit is its RTL: every next state and every output is the same function.
+
+usage: equiv.py [--unit NAME] [--config small|default|large] [--lib NAME|FILE.lib[,FILE.lib]] [--pdk DIR]
+                [--point area|speed] [--limit SECONDS]
+
+The RTL side is the netlist of words before any optimisation, lowered gate by gate; the netlist side is the mapped cells
+as the functions of their Liberty file. Both are cut at flip-flops, which keep their names through mapping, and at
+memories, which are the same boxes on both sides. What remains are two combinational functions of the same inputs:
+outputs, next states, resets and memory inputs, compared by `cec` of yosys-abc (SAT and simulation).
+A register of the RTL that the netlist lacks must be of no influence (nothing that is compared depends on it), hold a
+constant, or be equal to another register; the latter two are assumed as inputs and proved as next states in the same
+run: an induction, whose base are equal resets (a register without reset starts anywhere, and is not assumed constant).
+State machines that Yosys gave one bit a state are compared through the codes that its log tells: each of the netlist's
+bits is its code of the RTL, and that the RTL stays within these codes is proved beside it.
+Verdicts: proved, DIFFERS (with the names), or open (the time limit). Written: build/synth/.../equiv.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import flow
+import gates
+import pyosys
+import synth
+
+ABC = Path(pyosys.__file__).parent / "yosys-abc"
+
+# Tables of the generic gates for BLIF: inputs in order, rows that give 1.
+TABLES = {
+    "$_NOT_": ("A", ["0 1"]), "$_BUF_": ("A", ["1 1"]), "$_AND_": ("AB", ["11 1"]), "$_NAND_": ("AB", ["0- 1", "-0 1"]),
+    "$_OR_": ("AB", ["1- 1", "-1 1"]), "$_NOR_": ("AB", ["00 1"]), "$_XOR_": ("AB", ["10 1", "01 1"]),
+    "$_XNOR_": ("AB", ["11 1", "00 1"]), "$_ANDNOT_": ("AB", ["10 1"]), "$_ORNOT_": ("AB", ["1- 1", "-0 1"]),
+    "$_MUX_": ("ABS", ["1-0 1", "-11 1"]),
+}  # fmt: skip
+FLOP = re.compile(r"\$_(DFF|DFFSR)_([PN])([PN])?([PN01])?_$")
+
+
+class Side:
+    """A design of simple gates cut at its flip-flops and memories, as statements of BLIF."""
+
+    def __init__(self, module: dict[str, Any], prefix: str) -> None:
+        self.prefix = prefix
+        self.lines: list[str] = []
+        self.inputs: dict[str, str] = {}  # name of an input of the cut design -> net
+        self.outputs: dict[str, str] = {}
+        self.states: dict[str, dict[str, str]] = {}  # register -> nets of its next state, set and clear
+        self.gates: dict[str, tuple[str, list[str]]] = {}  # net -> kind and its inputs in the order of the table
+        self._fresh = 0
+        for port, info in module["ports"].items():
+            for i, bit in enumerate(info["bits"]):
+                if info["direction"] == "input":
+                    self.inputs[f"{port}[{i}]"] = self.net(bit)
+                else:
+                    self.outputs[f"{port}[{i}]"] = self.net(bit)
+
+    def net(self, bit: int | str) -> str:
+        if isinstance(bit, str):
+            return "one" if bit == "1" else "zero"
+        return f"{self.prefix}{bit}"
+
+    def fresh(self) -> str:
+        self._fresh += 1
+        return f"{self.prefix}x{self._fresh}"
+
+    def gate(self, kind: str, out: str, pins: dict[str, str]) -> None:
+        order, rows = TABLES[kind]
+        self.gates[out] = (kind, [pins[p] for p in order])
+        self.lines.append(f".names {' '.join(pins[p] for p in order)} {out}")
+        self.lines += rows
+
+    def box(self, name: str, info: dict[str, Any], ports: dict[str, Any]) -> None:
+        for port, bits in info["connections"].items():
+            for i, bit in enumerate(bits):
+                if ports[port]["direction"] == "output":
+                    self.inputs[f"{name}.{port}[{i}]"] = self.net(bit)
+                elif port != "clk_i":
+                    self.outputs[f"{name}.{port}[{i}]"] = self.net(bit)
+
+    def flop(self, name: str, kind: str, pins: dict[str, str], inverted: bool) -> None:
+        """A flip-flop. `inverted`: the state is the inverse of the register's."""
+        match = FLOP.match(kind)
+        if not match:
+            raise SystemExit(f"equiv: what is a {kind}?")
+        state = {"next": pins["D"], "set": "zero", "clear": "zero", "clock": pins["C"]}
+        if match.group(1) == "DFFSR":
+            state["set"] = pins["S"] if match.group(3) == "P" else self.inverse(pins["S"])
+            state["clear"] = pins["R"] if match.group(4) == "P" else self.inverse(pins["R"])
+        elif match.group(3):
+            active = pins["R"] if match.group(3) == "P" else self.inverse(pins["R"])
+            state["set" if match.group(4) == "1" else "clear"] = active
+        if match.group(2) == "N":
+            state["clock"] = "!" + state["clock"]
+        if inverted:
+            state = {"next": self.inverse(state["next"]), "set": state["clear"], "clear": state["set"], "clock": state["clock"]}
+            out = self.fresh()
+            self.gate("$_NOT_", pins["Q"], {"A": out})
+            self.inputs[name] = out
+        else:
+            self.inputs[name] = pins["Q"]
+        self.states[name] = state
+
+    def inverse(self, net: str) -> str:
+        out = self.fresh()
+        self.gate("$_NOT_", out, {"A": net})
+        return out
+
+
+def register(cell: str) -> str:
+    """The register bit of a flip-flop of the netlist: its name without the kind. A bit alone has the index 0."""
+    name = re.sub(r"\$_\w+_$", "", cell.strip())
+    return name if name.endswith("]") else f"{name}[0]"
+
+
+def aliases(module: dict[str, Any]) -> dict[str, int | str]:
+    """Every name of every bit of the netlist of words: a register may be called by its port or by its signal."""
+    found: dict[str, int | str] = {}
+    for name, net in module["netnames"].items():
+        for i, bit in enumerate(net["bits"]):
+            found[f"{name}[{i + int(net.get('offset', 0))}]"] = bit
+    return found
+
+
+def golden(front: Path, unit: flow.Unit, out: Path) -> dict[str, Any]:
+    """The netlist of words as simple gates, nothing optimised that is a choice."""
+    rel = out.relative_to(flow.ROOT)
+    script = "\n".join(
+        [
+            "# SPDX-License-Identifier: Apache-2.0",
+            f"read_json {front.relative_to(flow.ROOT)}/word.json",
+            f"hierarchy -top {unit.name}",
+            "memory -nomap",
+            "memory_map",
+            "opt_clean",
+            "dffunmap",
+            "alumacc",
+            "techmap",
+            "simplemap",
+            "dfflegalize -cell $_DFF_P_ x -cell $_DFF_PN0_ x -cell $_DFF_PN1_ x",
+            "techmap",
+            "simplemap",
+            "rename -wire t:$_*DFF*",
+            "opt_clean",
+            f"write_json {rel}/golden.json",
+        ]
+    )
+    key = flow._digest(script, (front / "word.json").read_bytes())
+    flow._step(out, "golden", script + "\n", key, ["golden.json"])
+    return json.loads((out / "golden.json").read_text())["modules"]
+
+
+def side_of_rtl(design: dict[str, Any], unit: flow.Unit) -> tuple[Side, dict[str, str]]:
+    """The RTL's side, and the register that each name of a register means."""
+    module = design[unit.name]
+    side = Side(module, "g")
+    of_bit: dict[int | str, str] = {}
+    for name, info in module["cells"].items():
+        kind, pins = info["type"], {p: side.net(b[0]) for p, b in info["connections"].items() if b}
+        if kind in TABLES:
+            side.gate(kind, pins["Y"], pins)
+        elif FLOP.match(kind):
+            side.flop(register(name), kind, pins, False)
+            of_bit[info["connections"]["Q"][0]] = register(name)
+        elif kind == "$scopeinfo":
+            continue
+        elif not kind.startswith("$") and kind in design:
+            side.box(name, info, design[kind]["ports"])
+        else:
+            raise SystemExit(f"equiv: {unit.name}: {kind} was not lowered")
+    return side, {alias: of_bit[bit] for alias, bit in aliases(module).items() if bit in of_bit}
+
+
+def side_of_netlist(
+    design: dict[str, Any], unit: flow.Unit, cells: gates.Cells, names: dict[str, str], recoded: list[Machine]
+) -> Side:
+    module = design[unit.name]
+    side = Side(module, "n")
+    of_bit: dict[int | str, list[str]] = {}
+    for alias, bit in aliases(module).items():
+        of_bit.setdefault(bit, []).append(alias)
+
+    def named(cell: str, outputs: list[int | str]) -> str:
+        """The RTL's name of a register: by the flip-flop's name, else by a name of what it drives."""
+        own = register(cell)
+        base, _, bit = own.rpartition("[")
+        for machine in recoded:
+            if base == machine.name:
+                return machine.new(int(bit[:-1]))
+        return next((names[n] for n in [own, *(a for b in outputs for a in of_bit.get(b, []))] if n in names), own)
+
+    for name, info in module["cells"].items():
+        kind = info["type"]
+        if kind not in cells:
+            side.box(name, info, design[kind]["ports"])
+            continue
+        cell = cells.module(kind)
+        nets: dict[int, str] = {}
+        for port, port_info in cell["ports"].items():
+            bits = info["connections"].get(port)
+            if bits:
+                nets[port_info["bits"][0]] = side.net(bits[0])
+            elif port_info["direction"] == "input":
+                nets[port_info["bits"][0]] = "zero"
+
+        def net(bit: int | str, nets: dict[int, str] = nets) -> str:
+            if isinstance(bit, str):
+                return "one" if bit == "1" else "zero"
+            if bit not in nets:
+                nets[bit] = side.fresh()
+            return nets[bit]
+
+        # What no output needs stays out: a cell with Q only has a second state for its inverse.
+        needed: set[int] = set()
+        drivers = {c["connections"]["Q" if "Q" in c["connections"] else "Y"][0]: c for c in cell["cells"].values()}
+        stack = [i["bits"][0] for p, i in cell["ports"].items() if i["direction"] == "output" and info["connections"].get(p)]
+        while stack:
+            bit = stack.pop()
+            if bit in needed or bit not in drivers:
+                continue
+            needed.add(bit)
+            stack += [b[0] for p, b in drivers[bit]["connections"].items() if p not in ("Y", "Q")]
+        states = 0
+        for bit in needed:
+            inner = drivers[bit]
+            pins = {p: net(b[0]) for p, b in inner["connections"].items()}
+            if inner["type"] in TABLES:
+                side.gate(inner["type"], pins["Y"], pins)
+            else:
+                states += 1
+                if states > 1:
+                    raise SystemExit(f"equiv: {name} ({kind}) has two states")
+                outputs = [b for p, i in cell["ports"].items() if i["direction"] == "output"
+                           for b in info["connections"].get(p, [])]  # fmt: skip
+                side.flop(named(name, outputs), inner["type"], pins, inverted_state(cell, drivers, inner))
+    return side
+
+
+def inverted_state(cell: dict[str, Any], drivers: dict[int, Any], flop: dict[str, Any]) -> bool:
+    """Whether the state of a library's flip-flop is loaded with the inverse of its data pin."""
+    bit, inverted = flop["connections"]["D"][0], False
+    while bit in drivers and drivers[bit]["type"] == "$_NOT_":
+        bit, inverted = drivers[bit]["connections"]["A"][0], not inverted
+    return inverted
+
+
+class Machine:
+    """A state machine that Yosys gave other codes: its register, and the code of the RTL for each bit of the netlist's."""
+
+    def __init__(self, name: str, codes: dict[int, str]) -> None:
+        self.name, self.codes = name, codes
+        self.width = len(next(iter(codes.values())))
+
+    def old(self, bit: int) -> str:
+        return f"{self.name}[{bit}]"
+
+    def new(self, bit: int) -> str:
+        return f"{self.name}{{{bit}}}"
+
+    def rows(self, codes: list[str]) -> list[str]:
+        """A table of BLIF over the bits of the RTL's register, bit 0 first: true for these codes."""
+        return [f"{code[::-1]} 1" for code in codes]
+
+
+def machines(log: Path) -> list[Machine]:
+    """What the log of the front end says about recoded state machines: codes to one bit each."""
+    found = []
+    pattern = r"Recoding FSM `\$fsm\$\\(\S+)\$\d+' .*\n.*mapping .* to `one-hot` for this FSM\.\n((?:  +[01]+ -> [-1]+\n)+)"
+    for match in re.finditer(pattern, log.read_text(errors="replace")):
+        codes = {}
+        for old, new in re.findall(r"([01]+) -> ([-1]+)", match.group(2)):
+            codes[new[::-1].index("1")] = old
+        found.append(Machine(match.group(1), codes))
+    return found
+
+
+class Graph:
+    """An and-inverter graph with structural hashing: literals are 2 * node + inverted, 0 and 1 are constants."""
+
+    def __init__(self, side: Side, given: dict[str, int]) -> None:
+        self._side = side
+        self._ands: dict[tuple[int, int], int] = {}
+        self._next = 1
+        self._literal: dict[str, int] = {"zero": 0, "one": 1}
+        for name, net in side.inputs.items():
+            self._literal.setdefault(net, given[name] if name in given else self.new())
+
+    def new(self) -> int:
+        self._next += 1
+        return 2 * self._next
+
+    def both(self, a: int, b: int) -> int:
+        if a > b:
+            a, b = b, a
+        if a == 0 or a == b ^ 1:
+            return 0
+        if a == 1 or a == b:
+            return b
+        if (a, b) not in self._ands:
+            self._ands[a, b] = self.new()
+        return self._ands[a, b]
+
+    def _gate(self, kind: str, i: list[int]) -> int:
+        if kind == "$_BUF_":
+            return i[0]
+        if kind == "$_NOT_":
+            return i[0] ^ 1
+        if kind in ("$_AND_", "$_NAND_", "$_ANDNOT_"):
+            return self.both(i[0], i[1] ^ (kind == "$_ANDNOT_")) ^ (kind == "$_NAND_")
+        if kind in ("$_OR_", "$_NOR_", "$_ORNOT_"):
+            return self.both(i[0] ^ 1, i[1] ^ (kind != "$_ORNOT_")) ^ (kind != "$_NOR_")
+        if kind in ("$_XOR_", "$_XNOR_"):
+            return self.both(self.both(i[0], i[1] ^ 1) ^ 1, self.both(i[0] ^ 1, i[1]) ^ 1) ^ (kind == "$_XOR_")
+        return self.both(self.both(i[0], i[2] ^ 1) ^ 1, self.both(i[1], i[2]) ^ 1) ^ 1
+
+    def of(self, net: str) -> int:
+        stack = [net]
+        while stack:
+            top = stack[-1]
+            if top in self._literal:
+                stack.pop()
+                continue
+            if top not in self._side.gates:  # driven by nothing: an input of its own
+                self._literal[top] = self.new()
+                continue
+            kind, inputs = self._side.gates[top]
+            missing = [i for i in inputs if i not in self._literal]
+            if missing:
+                stack += missing
+            else:
+                self._literal[top] = self._gate(kind, [self._literal[i] for i in inputs])
+                stack.pop()
+        return self._literal[net]
+
+    def state(self, name: str) -> tuple[int, int, int]:
+        s = self._side.states[name]
+        return self.of(s["next"]), self.of(s["set"]), self.of(s["clear"])
+
+    def signature(self, name: str) -> tuple[Any, ...]:
+        """What a register does, its own value apart: registers of one signature that start alike stay alike."""
+        own = self._side.inputs[name]
+
+        def of(net: str, depth: int) -> Any:
+            if net == own:
+                return "self"
+            kind, inputs = self._side.gates.get(net, ("", []))
+            if kind == "$_MUX_" and depth < 6:
+                one, other = of(inputs[0], depth + 1), of(inputs[1], depth + 1)
+                if "self" in (one, other) or isinstance(one, tuple) or isinstance(other, tuple):
+                    return (one, other, self.of(inputs[2]))
+            return self.of(net)
+
+        s = self._side.states[name]
+        return of(s["next"], 0), self.of(s["set"]), self.of(s["clear"])
+
+    def value(self, name: str) -> int:
+        return self._literal[self._side.inputs[name]]
+
+
+def not_kept(rtl: Side, lost: list[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Which of the registers that the netlist lacks are constant, and which equal another. Guesses that agree with
+    themselves: what is returned still has to be proved."""
+    same = _equal(rtl, lost, {}, {}, kept_only=True)
+    constant = {n: 1 if rtl.states[n]["set"] != "zero" else 0 for n in lost if n not in same}
+    turned: set[str] = set()
+    while True:
+        graph = _merged(rtl, constant, same)
+        wrong = []
+        for name, value in constant.items():
+            literal, put, clear = graph.state(name)
+            if literal != value or (clear != 0 and value == 1) or (put != 0 and value == 0):
+                wrong.append(name)
+        if not wrong:
+            return constant, _equal(rtl, lost, constant, same)
+        for name in wrong:
+            free = rtl.states[name]["set"] == "zero" and rtl.states[name]["clear"] == "zero"
+            if free and name not in turned:
+                turned.add(name)
+                constant[name] = 1
+            else:
+                del constant[name]
+
+
+def _equal(
+    rtl: Side, lost: list[str], constant: dict[str, int], same: dict[str, str], kept_only: bool = False
+) -> dict[str, str]:
+    """Adds to `same` the lost registers that do what another one does (one that was kept), until there are no more."""
+    same, gone = dict(same), set(lost)
+    while True:
+        graph = _merged(rtl, constant, same)
+        found: dict[tuple[Any, ...], str] = {}
+        for name in rtl.states:
+            if name not in gone:
+                found.setdefault(graph.signature(name), name)
+        more = {}
+        for name in lost:
+            if name not in constant and name not in same:
+                key = graph.signature(name)
+                if key in found:
+                    more[name] = found[key]
+                elif not kept_only:
+                    found[key] = name
+        if not more:
+            return same
+        same |= more
+
+
+def _merged(rtl: Side, constant: dict[str, int], same: dict[str, str]) -> Graph:
+    """The graph in which registers that are equal are one."""
+    graph = Graph(rtl, constant)
+    for name, of in same.items():
+        graph._literal[rtl.inputs[name]] = graph.value(of)
+    return graph
+
+
+def prove(
+    unit: flow.Unit, rtl: Side, net: Side, names: dict[str, str], recoded: list[Machine], out: Path, limit: int
+) -> dict[str, Any]:
+    """Writes both sides with the same inputs and outputs and lets abc decide."""
+    coded = {names[m.old(b)] for m in recoded for b in range(m.width)}
+    onehot = {m.new(b) for m in recoded for b in m.codes}
+    lost = [s for s in rtl.states if s not in net.states and s not in coded]
+    extra = [s for s in net.states if s not in rtl.states and s not in onehot]
+    row: dict[str, Any] = {"unit": unit.name, "registers": len(net.states), "lost": len(lost)}
+    if extra:
+        return row | {"verdict": "DIFFERS", "why": f"registers that the RTL has not: {', '.join(extra[:4])} ({len(extra)})"}
+    constant, same = not_kept(rtl, lost) if lost else ({}, {})
+    row |= {"constant": len(constant), "equal": len(same)}
+    functions: list[tuple[str, str, str]] = []
+    for name in rtl.outputs.keys() | net.outputs.keys():
+        if name in rtl.outputs and name in net.outputs:
+            functions.append((name, rtl.outputs[name], net.outputs[name]))
+        else:
+            return row | {"verdict": "DIFFERS", "why": f"{name} is on one side only"}
+    for machine in recoded:
+        old = [names[machine.old(b)] for b in range(machine.width)]
+        following = [rtl.states[o]["next"] for o in old]
+        resets = [rtl.states[o] for o in old]
+        level = "".join("1" if r["set"] != "zero" else "0" for r in resets)[::-1]
+        reset = next((r[k] for r in resets for k in ("set", "clear") if r[k] != "zero"), "zero")
+        for bit, code in machine.codes.items():
+            name = machine.new(bit)
+            if name not in net.states:
+                continue
+            is_next = rtl.fresh()
+            rtl.lines += [f".names {' '.join(following)} {is_next}", *machine.rows([code])]
+            functions.append((f"{name}.next", is_next, net.states[name]["next"]))
+            functions.append((f"{name}.set", reset if code == level else "zero", net.states[name]["set"]))
+            functions.append((f"{name}.clear", "zero" if code == level else reset, net.states[name]["clear"]))
+        stays = rtl.fresh()
+        rtl.lines += [f".names {' '.join(following)} {stays}", *machine.rows(list(machine.codes.values()))]
+        functions.append((f"{machine.name}.legal", stays, "one"))
+    for name, state in net.states.items():
+        if name in onehot:
+            continue
+        ours = rtl.states[name]
+        for kind in ("next", "set", "clear"):
+            functions.append((f"{name}.{kind}", ours[kind], state[kind]))
+    # What is assumed of registers that were not kept, as next states: the induction step.
+    for name, value in constant.items():
+        functions.append((f"{name}.constant", rtl.states[name]["next"], "one" if value else "zero"))
+    for name, of in same.items():
+        if of in net.states:
+            functions.append((f"{name}.equal", rtl.states[name]["next"], net.states[of]["next"]))
+    inputs = sorted((rtl.inputs.keys() | net.inputs.keys()) - onehot)
+    functions.sort()
+    row["functions"] = len(functions)
+    number = {name: f"i{i}" for i, name in enumerate(inputs)}
+    for side, label, which in ((rtl, "rtl", 1), (net, "netlist", 2)):
+        text = [f".model {label}", ".inputs " + " ".join(number[n] for n in inputs)]
+        text.append(".outputs " + " ".join(f"o{i}" for i in range(len(functions))))
+        text += [".names zero", ".names one", "1"]
+        for name, own in side.inputs.items():
+            if name in onehot:
+                machine, bit = next((m, b) for m in recoded for b in m.codes if m.new(b) == name)
+                old = " ".join(number[names[machine.old(b)]] for b in range(machine.width))
+                text += [f".names {old} {own}", *machine.rows([machine.codes[bit]])]
+            elif which == 1 and name in constant:
+                text += [f".names {own}", *(["1"] if constant[name] else [])]
+            else:
+                text += [f".names {number[same.get(name, name) if which == 1 else name]} {own}", "1 1"]
+        text += side.lines
+        for i, machine in enumerate(recoded):
+            old = " ".join(number[names[machine.old(b)]] for b in range(machine.width))
+            text += [f".names {old} legal{i}", *machine.rows(list(machine.codes.values()))]
+        for i, function in enumerate(functions):
+            terms = [function[which], *(f"legal{m}" for m in range(len(recoded)))]
+            text += [f".names {' '.join(terms)} o{i}", f"{'1' * len(terms)} 1"]
+        text.append(".end")
+        (out / f"{label}.blif").write_text("\n".join(text) + "\n")
+    (out / "functions.txt").write_text("\n".join(f"o{i} {f[0]}" for i, f in enumerate(functions)) + "\n")
+    rel = out.relative_to(flow.ROOT)
+    script = (
+        f"read_blif {rel}/rtl.blif; strash; write_aiger {rel}/rtl.aig; "
+        f"read_blif {rel}/netlist.blif; strash; write_aiger {rel}/netlist.aig; "
+        f"&cec -T {limit} -C 100000 {rel}/rtl.aig {rel}/netlist.aig"
+    )
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            [str(ABC), "-c", script], cwd=flow.ROOT, capture_output=True, text=True, timeout=2 * limit + 60, check=False
+        )
+        log = done.stdout + done.stderr
+    except subprocess.TimeoutExpired as error:
+        log = str(error.stdout)
+    (out / "equiv.log").write_text(log)
+    row["seconds"] = round(time.monotonic() - start, 1)
+    if "are equivalent" in log and "NOT" not in log:
+        return row | {"verdict": "proved"}
+    free = [n for n in lost if n not in constant and n not in same]
+    if "NOT EQUIVALENT" in log and free:
+        why = f"{differing(out, functions, log)}; {len(free)} registers that were not kept are not explained: {', '.join(free[:3])}"
+        return row | {"verdict": "open", "why": why}
+    if "NOT EQUIVALENT" in log:
+        return row | {"verdict": "DIFFERS", "why": differing(out, functions, log)}
+    return row | {"verdict": "open", "why": (log.strip().splitlines() or ["no answer"])[-1]}
+
+
+def differing(out: Path, functions: list[tuple[str, str, str]], log: str) -> str:
+    match = re.search(r"zero-based number (\d+)", log)
+    return functions[int(match.group(1))][0] if match and int(match.group(1)) < len(functions) else "see equiv.log"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unit", default="")
+    parser.add_argument("--config", default="small", choices=flow.CONFIGS)
+    parser.add_argument("--lib", default="osu018")
+    parser.add_argument("--pdk")
+    parser.add_argument("--point", default="area", choices=flow.POINTS)
+    parser.add_argument("--limit", type=int, default=300, help="seconds a proof")
+    args = parser.parse_args()
+    table = flow.table()
+    wanted = args.unit.split(",") if args.unit else list(table["units"])
+    known = [*table["units"], *table["references"]]
+    if unknown := [u for u in wanted if u not in known]:
+        flow.stop(f"unknown unit {', '.join(unknown)}; known: {', '.join(known)}")
+    lib = flow.library(args.lib, args.pdk, flow.ROOT / "build/synth/liberty")
+    folder = flow.folder(args.config, lib, args.point)
+    cells = gates.Cells(lib, flow.ROOT / "build/synth/liberty")
+    rows: list[dict[str, Any]] = []
+    print(f"{'unit':20}{'verdict':>9}{'functions':>11}{'registers':>11}{'not kept':>10}{'seconds':>9}")
+    for name in wanted:
+        unit = flow.unit(name)
+        area = synth.synthesize(name, args.config, lib, folder, list(table["memories"]), args.point)
+        if area.get("problems") or area.get("absent"):
+            row = {"unit": name, "verdict": "FAILED", "why": str(area.get("problems") or area.get("absent"))}
+        else:
+            out = folder / name
+            front = flow.ROOT / "build/synth" / args.config / "front" / name
+            design = golden(front, unit, out)
+            net = json.loads((out / "netlist.json").read_text())["modules"]
+            rtl, names = side_of_rtl(design, unit)
+            recoded = machines(front / "front.log")
+            row = prove(unit, rtl, side_of_netlist(net, unit, cells, names, recoded), names, recoded, out, args.limit)
+        rows.append(row)
+        print(f"{name:20}{row['verdict']:>9}{row.get('functions', 0):>11,}{row.get('registers', 0):>11,}"
+              f"{row.get('lost', 0):>10,}{row.get('seconds', 0):>9.1f}  {row.get('why', '')}", flush=True)  # fmt: skip
+    (folder / "equiv.json").write_text(json.dumps({"config": args.config, "library": lib.name, "units": rows}, indent=1) + "\n")
+    return 1 if any(r["verdict"] not in ("proved", "open") for r in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

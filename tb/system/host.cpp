@@ -89,6 +89,7 @@ std::string Host::configure(const KvCache& cache, uint32_t layers, const Registe
   policy.t_promote = kvs_score(registers.t_promote);
   policy.t_evict = kvs_score(registers.t_evict);
   policy.dynamic = registers.dynamic;
+  if (registers.burst_cost) policy.burst_cost = *registers.burst_cost;
   policy.score_min_distance = registers.min_distance;
   policy.score_min_queries = registers.min_queries;
   policy.layer_first = 0;

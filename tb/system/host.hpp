@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct Registers {
   uint32_t sram_budget = 0;
   double t_sink = 3.0, t_promote = 3.0, t_evict = 1.5;
   bool dynamic = false;
+  std::optional<uint32_t> burst_cost;  // none: as after reset
   uint32_t min_distance = 32, min_queries = 32;
 };
 

@@ -261,7 +261,8 @@ Cost greedy(const std::vector<Piece>& pieces, uint64_t page_beats, Joins joins) 
   return c;
 }
 
-/// Requests one by one with gaps between their rows (residents, masks, other heads' rows): what was read costs the least.
+/// Requests one by one with gaps between their rows (residents, masks, other heads' rows): what was read costs the
+/// least.
 template <class E>
 void weigh(uint64_t seed, unsigned rounds) {
   E env(seed);
@@ -271,8 +272,8 @@ void weigh(uint64_t seed, unsigned rounds) {
   for (unsigned round = 0; round < rounds; ++round) {
     const auto page_log2 = static_cast<unsigned>(rng.range(4, 7));
     const bool heads_outside = rng.percent(75);
-    env.plain_layout({{0, static_cast<unsigned>(rng.range(1, 5))}, {1, static_cast<unsigned>(rng.range(1, 5))}}, page_log2,
-                     heads_outside, 2, rng.percent(30));
+    env.plain_layout({{0, static_cast<unsigned>(rng.range(1, 5))}, {1, static_cast<unsigned>(rng.range(1, 5))}},
+                     page_log2, heads_outside, 2, rng.percent(30));
     Profile p;
     p.valid = true;
     p.layer_count = 2;

@@ -48,7 +48,7 @@ module bypass_return
     logic  error;
   } stored_t;
 
-  logic beat_ready, beat_valid, beat_pop;
+  logic beat_ready, beat_valid, beat_pop, drop;
   stored_t beat;
   logic [$clog2(BulkBeats+1)-1:0] beat_count, meta_count_unused;
   kv_fifo_ram #(
@@ -68,13 +68,13 @@ module bypass_return
   );
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      credit_o <= 1'b0;
-      ahead_o <= 1'b0;
+      credit_o  <= 1'b0;
+      ahead_o   <= 1'b0;
       dropped_o <= 1'b0;
     end else begin
-      credit_o <= beat_pop;
+      credit_o  <= beat_pop;
       dropped_o <= drop;
-      ahead_o <= 32'(beat_count) >= BulkBeats / 2;
+      ahead_o   <= 32'(beat_count) >= BulkBeats / 2;
     end
   end
 
@@ -105,7 +105,7 @@ module bypass_return
   logic reads, overtaken, bad, last;
   overtaken_t by;
   row_beat_t  out;
-  logic out_valid, out_ready, step, skips, drop;
+  logic out_valid, out_ready, step, skips;
   logic [31:0] rows_q;
   always_comb begin
     by = overtaken_i[row.job];

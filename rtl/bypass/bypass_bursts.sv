@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joins rows that lie one behind the other into bursts, and asks the memory port for them.
+// Joins rows that lie one behind the other, or near enough, into bursts, and asks the memory port for them.
 //
 // Contract: rows in, in order of delivery; what the return side has to know of each goes to its queue when the row is
 // taken, the reads follow. A burst is as long as what is there allows: at most MaxBeats, within 4 KiB; rows are cut where
-// a burst must end. A burst is let go when the next row does not go on from it, or none is there. A read is offered only
+// a burst must end. A row that begins less than burst_cost_i beats behind the open burst, in the same 4 KiB, joins it as
+// well: the beats between are read and dropped (meta_o.skip), which costs less than a burst more. Each gap within 4 KiB is
+// weighed by itself, and beats + burst_cost * bursts is a sum over gaps, so no other choice costs less. A burst is let go
+// when the next row does not go on from it, or none is there. A read is offered only
 // when room for all its beats is reserved (credits; returned by credit_i, a beat at a time).
 // issued_o counts rows all of whose reads were taken (rows without a read count with the next that has one); it holds
 // for the present cycle, the read that is being taken included.
@@ -20,6 +23,8 @@ module bypass_bursts
 ) (
     input logic clk_i,
     input logic rst_ni,
+
+    input logic [7:0] burst_cost_i,  // of a burst, in beats; static while rows are here
 
     input  logic      row_valid_i,
     output logic      row_ready_o,
@@ -42,8 +47,8 @@ module bypass_bursts
     $error("bypass_bursts: MaxBeats %0d is not in 1..256, or beyond BulkBeats", MaxBeats);
   end
 
-  localparam int unsigned BeatsW = 9;  // a count of beats of a burst
   localparam int unsigned PageBeatsW = 12 - BeatShift;  // beats of 4 KiB
+  localparam int unsigned BeatsW = (PageBeatsW > 8) ? PageBeatsW + 1 : 9;  // a count of beats of a burst, or of 4 KiB
   localparam int unsigned CreditW = $clog2(BulkBeats + 1);
   typedef logic [BeatsW-1:0] beats_t;
 
@@ -54,7 +59,6 @@ module bypass_bursts
   } burst_t;
 
   burst_t               open_q;  // being joined
-  addr_t                open_end_q;  // where it would go on
   logic                 open_valid_q;
   burst_t               read_q;  // offered
   logic                 read_valid_q;
@@ -75,13 +79,19 @@ module bypass_bursts
   assign piece_addr = rest_valid_q ? rest_addr_q : {row_addr_i[AddrW-1:BeatShift], BeatShift'(0)};
   assign piece_beats = rest_valid_q ? rest_beats_q : row_i.beats;
 
-  logic joins, move, room_ahead, piece_taken, cut;
-  beats_t limit, to_page, taken_beats;
+  logic joins, near, move, room_ahead, piece_taken, cut;
+  beats_t limit, to_page, taken_beats, open_end, piece_at, gap, open_next;
   always_comb begin
-    to_page = beats_t'(2 ** PageBeatsW) - beats_t'(piece_addr[11:BeatShift]);
-    joins = open_valid_q && piece_addr == open_end_q && piece_addr[11:BeatShift] != '0 &&
-        open_q.beats < beats_t'(MaxBeats);
-    limit = joins ? beats_t'(MaxBeats) - open_q.beats : beats_t'(MaxBeats);
+    piece_at = beats_t'(piece_addr[11:BeatShift]);
+    to_page = beats_t'(2 ** PageBeatsW) - piece_at;
+    // From the end of the open burst, in beats of its 4 KiB.
+    open_end = beats_t'(open_q.addr[11:BeatShift]) + open_q.beats;
+    gap = piece_at - open_end;
+    near = piece_at >= open_end && (gap == '0 || 32'(gap) < 32'(burst_cost_i));
+    joins = open_valid_q && piece_addr[AddrW-1:12] == open_q.addr[AddrW-1:12] && near &&
+        32'(open_q.beats) + 32'(gap) < MaxBeats;
+    open_next = joins ? open_q.beats + gap : '0;
+    limit = beats_t'(MaxBeats) - open_next;
     if (to_page < limit) limit = to_page;
     cut = beats_t'(piece_beats) > limit;
     taken_beats = cut ? limit : beats_t'(piece_beats);
@@ -96,7 +106,10 @@ module bypass_bursts
   assign row_fits = !row_reads || joins || !open_valid_q || room_ahead;
   assign row_ready_o = row_here && row_fits;
   assign meta_valid_o = row_valid_i && !rest_valid_q && row_fits;
-  assign meta_o = row_i;
+  always_comb begin
+    meta_o = row_i;
+    meta_o.skip = (row_reads && joins) ? skip_t'(gap) : '0;
+  end
 
   logic row_whole;  // the last beat of a row goes into the open burst
   assign row_whole = piece_taken && !cut;
@@ -125,8 +138,7 @@ module bypass_bursts
   always_ff @(posedge clk_i) begin
     if (piece_taken) begin
       if (!joins) open_q.addr <= piece_addr;
-      open_q.beats <= (joins ? open_q.beats : beats_t'(0)) + taken_beats;
-      open_end_q <= piece_addr + (addr_t'(taken_beats) << BeatShift);
+      open_q.beats <= open_next + taken_beats;
       // rows_q counts this row already when the piece is the rest of one.
       open_q.seq <= rows_q + ((row_whole && !rest_valid_q) ? seq_t'(1) : seq_t'(0)) -
           ((!row_whole && rest_valid_q) ? seq_t'(1) : seq_t'(0));

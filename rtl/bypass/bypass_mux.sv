@@ -254,7 +254,7 @@ module bypass_mux
       .count_o(ahead_count_unused)
   );
 
-  logic row_valid, row_ready, meta_valid, meta_ready, credit;
+  logic row_valid, row_ready, meta_valid, meta_ready, credit, dropped;
   row_meta_t row, meta;
   addr_t row_addr;
 
@@ -282,6 +282,7 @@ module bypass_mux
   bypass_bursts u_bursts (
       .clk_i,
       .rst_ni,
+      .burst_cost_i(cfg_i.burst_cost),
       .row_valid_i (row_valid),
       .row_ready_o (row_ready),
       .row_i       (row),
@@ -309,6 +310,7 @@ module bypass_mux
       .mem_i,
       .credit_o    (credit),
       .ahead_o,
+      .dropped_o   (dropped),
       .bulk_valid_o,
       .bulk_ready_i,
       .bulk_o,
@@ -332,7 +334,7 @@ module bypass_mux
           bulk_row: bulk_taken && bulk_o.last && !bulk_o.error,
           bulk_beat: bulk_taken && !bulk_o.error,
           error_row: bulk_taken && bulk_o.last && bulk_o.error,
-          dropped_beat: 1'b0,
+          dropped_beat: dropped,
           request: closed,
           keep_refused: keep_refused,
           sink_stall: sink_valid_o && !sink_ready_i,
@@ -341,7 +343,7 @@ module bypass_mux
     end
   end
 
-  logic cfg_unused;  // burst_cost: for fetch-and-drop, not there yet
+  logic cfg_unused;
   assign cfg_unused = ^cfg_i;
 
 endmodule

@@ -86,6 +86,9 @@ package bypass_pkg;
     return tokens;
   endfunction
 
+  // Beats before a row that were read with it and belong to no row: fewer than a burst costs.
+  typedef logic [7:0] skip_t;
+
   // One row on its way through the address pipeline, and what the return side knows of it.
   typedef struct packed {
     logic       is_end;
@@ -94,6 +97,7 @@ package bypass_pkg;
     pos_t       position;
     row_beats_t beats;
     logic [2:0] share;     // log2 of the tokens that share the row
+    skip_t      skip;
     status_e    status;    // not StOk: no read, the row comes error-flagged
   } row_meta_t;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Return side of the bulk engine: buffers the beats of the memory and streams them as rows.
 //
-// Contract: beats come in the order of the rows in the queue and always find room (bypass_bursts reserves it). A row
+// Contract: beats come in the order of the rows in the queue and always find room (bypass_bursts reserves it). The `skip`
+// beats before a row are dropped here, whatever they hold, and counted (dropped_o). A row
 // whose read failed is error-flagged from the failing beat to its last; a row without a read, or overtaken by a retire,
 // comes with its full beat count, error-flagged, with data 0. After the rows of a job comes its end marker with their
 // number. The first error of a job becomes one event when the job ends; while an event waits to be taken, others are
@@ -30,6 +31,7 @@ module bypass_return
     input  rd_rsp_t mem_i,
     output logic    credit_o,
     output logic    ahead_o,      // the consumer has enough for a while
+    output logic    dropped_o,    // a beat that no row needs was dropped
 
     output logic      bulk_valid_o,
     input  logic      bulk_ready_i,
@@ -46,7 +48,7 @@ module bypass_return
     logic  error;
   } stored_t;
 
-  logic beat_ready, beat_valid, beat_pop;
+  logic beat_ready, beat_valid, beat_pop, drop;
   stored_t beat;
   logic [$clog2(BulkBeats+1)-1:0] beat_count, meta_count_unused;
   kv_fifo_ram #(
@@ -66,11 +68,13 @@ module bypass_return
   );
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      credit_o <= 1'b0;
-      ahead_o  <= 1'b0;
+      credit_o  <= 1'b0;
+      ahead_o   <= 1'b0;
+      dropped_o <= 1'b0;
     end else begin
-      credit_o <= beat_pop;
-      ahead_o  <= 32'(beat_count) >= BulkBeats / 2;
+      credit_o  <= beat_pop;
+      dropped_o <= drop;
+      ahead_o   <= 32'(beat_count) >= BulkBeats / 2;
     end
   end
 
@@ -96,11 +100,12 @@ module bypass_return
   // ---- the row at the head
   seq_t       seq_q;  // its number
   row_beats_t sent_q;  // beats of it that are out
+  skip_t      skipped_q;  // beats before it that were dropped
   logic       failed_q;  // one of them had an error
   logic reads, overtaken, bad, last;
   overtaken_t by;
   row_beat_t  out;
-  logic out_valid, out_ready, step;
+  logic out_valid, out_ready, step, skips;
   logic [31:0] rows_q;
   always_comb begin
     by = overtaken_i[row.job];
@@ -109,10 +114,12 @@ module bypass_return
     overtaken = reads && overtakes(by, row.position, row.share) && !seq_before(seq_q, by.seq);
     bad = !row.is_end && (!reads || overtaken || failed_q || beat.error);
     last = row.is_end || sent_q == row.beats - row_beats_t'(1);
-    out_valid = row_valid && (!reads || beat_valid);
+    skips = reads && skipped_q != row.skip;
+    drop = row_valid && skips && beat_valid;
+    out_valid = row_valid && !skips && (!reads || beat_valid);
     step = out_valid && out_ready;
     row_pop = step && last;
-    beat_pop = step && reads;
+    beat_pop = drop || (step && reads);
     out = '{
         id: jobs_i[row.job].id,
         is_end: row.is_end,
@@ -140,9 +147,13 @@ module bypass_return
     if (!rst_ni) begin
       seq_q <= '0;
       sent_q <= '0;
+      skipped_q <= '0;
       failed_q <= 1'b0;
       rows_q <= '0;
+    end else if (drop) begin
+      skipped_q <= skipped_q + skip_t'(1);
     end else if (step) begin
+      if (last) skipped_q <= '0;
       sent_q   <= last ? '0 : sent_q + row_beats_t'(1);
       failed_q <= !last && bad;
       if (last && !row.is_end) seq_q <= seq_q + seq_t'(1);

@@ -129,6 +129,7 @@ module bypass_rows
         position: pos_t'(position),
         beats: plane.row_beats,
         share: share,
+        skip: '0,
         status: status_q
     };
     if (!usable) begin

@@ -243,7 +243,7 @@ module kvsink_csr
     ctl_o.score_raw_shift = hwif_out.score_mode.raw_shift.value;
     ctl_o.dynamic = hwif_out.dynamic.enable.value;
     ctl_o.promo_floor = hwif_out.promo_floor.value.value;
-    ctl_o.promo_reads = '0;
+    for (int unsigned c = 0; c < PromoChannels; c++) ctl_o.promo_reads[c] = hwif_out.promo_reads[c].value.value;
     ctl_o.burst_cost = hwif_out.burst_cost.value.value;
     ctl_o.bus_timeout = hwif_out.bus_timeout.value.value;
     ctl_o.stream_timeout = hwif_out.stream_timeout.value.value;

@@ -125,6 +125,9 @@ package kvsink_cfg_pkg;
 `ifndef KVSINK_ROW_READS
   `define KVSINK_ROW_READS Named.row_reads
 `endif
+`ifndef KVSINK_PROMO_CHANNELS
+  `define KVSINK_PROMO_CHANNELS 2
+`endif
 `ifndef KVSINK_BULK_BEATS
   `define KVSINK_BULK_BEATS Named.bulk_beats
 `endif
@@ -150,5 +153,6 @@ package kvsink_cfg_pkg;
   localparam int unsigned LogRecords = Named.log_records;
   localparam int unsigned TopK = Named.top_k;
   localparam int unsigned BulkBeats = `KVSINK_BULK_BEATS;
+  localparam int unsigned PromoChannels = `KVSINK_PROMO_CHANNELS;  // tiers of the promotion told apart
 
 endpackage

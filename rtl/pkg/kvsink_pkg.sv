@@ -23,7 +23,6 @@ package kvsink_pkg;
   localparam int unsigned Tensors = 4;
   localparam int unsigned StrideSets = 4;
   localparam int unsigned PageLog2Max = 7;  // pages of 16 to 128 tokens
-  localparam int unsigned PromoChannels = 2;  // tiers of the promotion told apart; tiers beyond the last share that one
 
   typedef logic [$clog2(Owners)-1:0] owner_t;
   typedef logic [PosW-1:0] pos_t;  // position of a token in its owner's sequence
@@ -317,7 +316,7 @@ package kvsink_pkg;
   // Channels of the read port: table, bulk, and one of promotion a tier (tiers beyond the last share that one). Reads of a
   // channel return in order; the AXI ID is {spare, channel}. A client owns room for every beat before it asks; R is never
   // held back.
-  localparam int unsigned AxiIdW = 3;
+  localparam int unsigned AxiIdW = $clog2(2 + PromoChannels) + 1;
   typedef logic [AxiIdW-1:0] axi_id_t;
   typedef logic [7:0] axi_len_t;
   typedef struct packed {

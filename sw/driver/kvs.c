@@ -363,6 +363,7 @@ int kvs_get_policy(kvs* k, kvs_policy* policy) {
     w->count = (word & KVSINK_REGS__LAYER_WEIGHTX__COUNT_bm) >> KVSINK_REGS__LAYER_WEIGHTX__COUNT_bp;
     w->weight = (word & KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bm) >> KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bp;
   }
+  for (unsigned i = 0; i < KVS_PROMO_CHANNELS; i++) TRY(read_reg(k, REG(promo_reads) + 4 * i, &policy->promo_reads[i]));
   policy->layer_first = (range & KVSINK_REGS__LAYER_RANGE__FIRST_bm) >> KVSINK_REGS__LAYER_RANGE__FIRST_bp;
   policy->layer_count = (range & KVSINK_REGS__LAYER_RANGE__COUNT_bm) >> KVSINK_REGS__LAYER_RANGE__COUNT_bp;
   policy->score_raw = (mode & KVSINK_REGS__SCORE_MODE__RAW_bm) != 0;
@@ -385,6 +386,9 @@ int kvs_set_policy(kvs* k, const kvs_policy* policy) {
     CHECK_MAX(k, w->first, k->caps.layers - 1, "layer_weight.first");
     CHECK_MAX(k, w->count, k->caps.layers - w->first, "layer_weight.count");
     CHECK_MAX(k, w->weight, 15, "layer_weight.weight");
+  }
+  for (unsigned i = 0; i < KVS_PROMO_CHANNELS; i++) {
+    CHECK_MAX(k, policy->promo_reads[i], k->caps.row_reads, "promo_reads");
   }
   CHECK_MAX(k, policy->score_min_distance, k->caps.positions, "score_min_distance");
   CHECK_MAX(k, policy->score_min_queries, k->caps.positions, "score_min_queries");
@@ -432,6 +436,9 @@ int kvs_set_policy(kvs* k, const kvs_policy* policy) {
     TRY(write_reg(k, REG(layer_weight) + 4 * i,
                   w->first << KVSINK_REGS__LAYER_WEIGHTX__FIRST_bp | w->count << KVSINK_REGS__LAYER_WEIGHTX__COUNT_bp |
                       w->weight << KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bp));
+  }
+  for (unsigned i = 0; i < KVS_PROMO_CHANNELS; i++) {
+    TRY(write_reg(k, REG(promo_reads) + 4 * i, policy->promo_reads[i]));
   }
   return KVS_OK;
 }

@@ -9,6 +9,8 @@ module bypass_tb
     input logic clk_i,
     input logic rst_ni,
 
+    input logic [7:0] burst_cost_i,
+
     output logic [31:0] cfg_entries_o,
     output logic [31:0] cfg_profiles_o,
     output logic [31:0] cfg_owners_o,
@@ -324,7 +326,10 @@ module bypass_tb
   read_error_t err;
   mux_count_t count;
   ctl_cfg_t ctl;
-  assign ctl = '0;
+  always_comb begin
+    ctl = '0;
+    ctl.burst_cost = burst_cost_i;
+  end
   assign req = '{
           id: req_id_i,
           owner: owner_t'(req_owner_i),

@@ -38,7 +38,7 @@ module kvsink_csr_tb
     output logic [      31:0]       sram_budget_o,
     output logic [      31:0]       layer_first_o,
     output logic [      31:0]       layer_count_o,
-    output logic [       3:0][31:0] layer_weight_o,    // as the registers
+    output logic [       3:0][31:0] layer_weight_o,                   // as the registers
     output logic [QHeads-1:0]       head_mask_o,
     output logic [      31:0]       min_distance_o,
     output logic [      31:0]       min_queries_o,
@@ -47,6 +47,7 @@ module kvsink_csr_tb
     output logic                    dynamic_o,
     output logic [       4:0]       promo_floor_o,
     output logic [       7:0]       burst_cost_o,
+    output logic [       8:0]       promo_reads_o   [PromoChannels],
     output logic [      23:0]       bus_timeout_o,
     output logic [      23:0]       stream_timeout_o,
     input  logic [       2:0]       sel_i,
@@ -139,6 +140,9 @@ module kvsink_csr_tb
   assign dynamic_o = ctl.dynamic;
   assign promo_floor_o = ctl.promo_floor;
   assign burst_cost_o = ctl.burst_cost;
+  for (genvar c = 0; c < PromoChannels; c++) begin : gen_promo_reads
+    assign promo_reads_o[c] = ctl.promo_reads[c];
+  end
   assign bus_timeout_o = ctl.bus_timeout;
   assign stream_timeout_o = ctl.stream_timeout;
   assign page_log2_o = layout.page_log2;

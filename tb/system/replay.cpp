@@ -169,6 +169,7 @@ std::string Replay::set_up() {
                               : caps_.slots;
   if (settings_.policy == Policy::kFill) registers.t_sink = 0;
   registers.dynamic = settings_.policy == Policy::kDynamic;
+  registers.burst_cost = settings_.burst_cost;
   if (why = host_->configure(*cache_, dims_.L, registers, dims_.Hq); !why.empty()) return why;
 
   model::ResidencyModel::Config model;
@@ -468,7 +469,7 @@ std::string Replay::finish() {
   result_.events_checked = residency_->checked();
   result_.events_wrong = residency_->wrong();
   result_.kv_needed = golden::kv_needed(trace_);
-  result_.hbm_bulk = c.port_bulk_beats * bb;
+  result_.hbm_bulk = (c.port_bulk_beats - c.dropped_beats) * bb;
   result_.hbm_promotion = c.promo_beats * bb;
   result_.hbm_dropped = c.dropped_beats * bb;
   result_.hbm_table = c.table_beats * bb;

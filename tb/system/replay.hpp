@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,11 @@ enum class Policy { kSinks, kFill, kDynamic, kHbm };
 struct ReplaySettings {
   BenchOptions bench;
   Policy policy = Policy::kSinks;
-  int64_t budget = -1;          // SRAM_budget in slots; -1: as many as the SRAM holds
-  bool wait = true;             // wait_promotions before the first step; false: start early, by watermark
-  bool keep_and_follow = true;  // K with keep, V follows; false: one request for both planes
-  uint32_t steps = 0;           // decode steps to run; 0: all of the trace
+  int64_t budget = -1;                 // SRAM_budget in slots; -1: as many as the SRAM holds
+  bool wait = true;                    // wait_promotions before the first step; false: start early, by watermark
+  bool keep_and_follow = true;         // K with keep, V follows; false: one request for both planes
+  uint32_t steps = 0;                  // decode steps to run; 0: all of the trace
+  std::optional<uint32_t> burst_cost;  // BURST_COST; none: as after reset
   /// Called once rows and block table of the prefill are in memory.
   std::function<void(Bench&, const KvCache&)> on_start;
   /// Called at the beginning of each decode step, for tests that break something.

@@ -508,6 +508,9 @@ class Env {
     }
   }
 
+  /// What a burst costs, in beats; nothing is in flight.
+  void set_burst_cost(unsigned beats) { sim->burst_cost_i = static_cast<uint8_t>(beats); }
+
   // ---------------------------------------------------------------------------------------------- a cycle
   void tick() {
     drive_requests();
@@ -525,6 +528,7 @@ class Env {
     take_event();
     take_walks();
     take_reads();
+    dropped += sim->count_o >> 4 & 1;
     if (sim->lookup_valid_o) check_list_open();
     if (shown && sim->req_ready_o) {
       expect(queue.front());
@@ -556,6 +560,7 @@ class Env {
   unsigned accepted = 0;
   std::array<uint64_t, 2> rows_seen{}, beats_seen{}, ends_seen{};
   uint64_t errors_seen = 0, retired_seen = 0, bursts = 0, burst_beats = 0, longest_burst = 0, events = 0;
+  uint64_t dropped = 0;                               // beats, by the mux's count
   uint64_t late_beats = 0;                            // read after a retire from where it had emptied the memory
   std::array<uint64_t, 2> first_beat{}, last_beat{};  // cycles
   std::deque<Pending> pending;
@@ -586,6 +591,7 @@ class Env {
     sim->own_we_i = 0;
   }
   void idle() {
+    sim->burst_cost_i = 0;
     sim->req_valid_i = 0;
     sim->cmd_valid_i = 0;
     sim->retire_valid_i = 0;

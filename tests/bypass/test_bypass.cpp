@@ -142,6 +142,7 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
     env.ar_stall = stall("ar");
     env.r_stall = stall("r");
     env.latency = static_cast<unsigned>(rng.range(2, 60));
+    env.set_burst_cost(static_cast<unsigned>(rng.below(rng.coin() ? 12 : 256)));
     env.walk_latency = static_cast<unsigned>(rng.range(1, 30));
 
     std::vector<Request> kept;
@@ -207,13 +208,154 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
     for (unsigned i = 0; i < 10; ++i) env.tick();
   }
   CHECK(env.rows_seen[1] > rounds * requests * 10);
+  CHECK(env.dropped > 0);
   CHECK(env.rows_seen[0] > 20);
   CHECK(env.sim->list_serial_o > rounds * requests / 5);
   if (errors) CHECK(env.errors_seen > 100);
   if (!errors) CHECK(env.errors_seen < env.rows_seen[1] / 2);
 }
 
+/// A piece of a row that lies within 4 KiB, in beats.
+struct Piece {
+  uint64_t at, beats;
+};
+
+/// Beats, bursts, and both together, of reading pieces in their order.
+struct Cost {
+  uint64_t beats = 0, bursts = 0;
+  uint64_t total(uint64_t burst_cost) const { return beats + burst_cost * bursts; }
+};
+
+/// The least beats + burst_cost * bursts of any way to cut the pieces, in their order, into bursts within 4 KiB and 256
+/// beats, by trying every last burst before every place.
+uint64_t least_cost(const std::vector<Piece>& pieces, uint64_t page_beats, uint64_t burst_cost) {
+  std::vector<uint64_t> least(pieces.size() + 1, 0);
+  for (size_t end = 1; end <= pieces.size(); ++end) {
+    least[end] = ~uint64_t{0};
+    const uint64_t stop = pieces[end - 1].at + pieces[end - 1].beats;
+    for (size_t begin = end; begin-- > 0;) {
+      if (begin + 1 < end && pieces[begin].at + pieces[begin].beats > pieces[begin + 1].at) break;  // not ascending
+      const uint64_t first = pieces[begin].at;
+      if (first / page_beats != (stop - 1) / page_beats || stop - first > 256) break;
+      least[end] = std::min(least[end], least[begin] + stop - first + burst_cost);
+    }
+  }
+  return least[pieces.size()];
+}
+
+/// Bursts that join whatever `joins` says of the gap between two pieces, as far as 4 KiB and 256 beats allow.
+template <class Joins>
+Cost greedy(const std::vector<Piece>& pieces, uint64_t page_beats, Joins joins) {
+  Cost c;
+  uint64_t first = 0, end = 0;
+  for (const Piece& p : pieces) {
+    const bool on = c.bursts != 0 && p.at >= end && p.at / page_beats == first / page_beats &&
+                    p.at + p.beats - first <= 256 && joins(p.at - end);
+    if (!on) {
+      ++c.bursts;
+      first = p.at;
+    }
+    c.beats += on ? p.at + p.beats - end : p.beats;
+    end = p.at + p.beats;
+  }
+  return c;
+}
+
+/// Requests one by one with gaps between their rows (residents, masks, other heads' rows): what was read costs the
+/// least.
+template <class E>
+void weigh(uint64_t seed, unsigned rounds) {
+  E env(seed);
+  KVSINK_INFO_SEED(env.rng);
+  auto& rng = env.rng;
+  uint64_t dropped = 0, split = 0, between = 0;
+  for (unsigned round = 0; round < rounds; ++round) {
+    const auto page_log2 = static_cast<unsigned>(rng.range(4, 7));
+    const bool heads_outside = rng.percent(75);
+    env.plain_layout({{0, static_cast<unsigned>(rng.range(1, 5))}, {1, static_cast<unsigned>(rng.range(1, 5))}},
+                     page_log2, heads_outside, 2, rng.percent(30));
+    Profile p;
+    p.valid = true;
+    p.layer_count = 2;
+    p.heads = 0b1111;
+    p.planes = 0b11;
+    p.slot_count = 14;
+    env.set_profile(0, p);
+    Owner owner;
+    owner.valid = true;
+    owner.length = owner.committed = 200;
+    env.set_owner(0, owner);
+    env.map_all(0);
+    unsigned position = static_cast<unsigned>(rng.below(40));
+    for (unsigned slot = 0; slot < 14 && position < 200; ++slot) {
+      env.promote(0, position, slot, 0);
+      position += static_cast<unsigned>(rng.range(1, rng.coin() ? 4 : 20));
+    }
+    for (unsigned i = 0; i < 12; ++i) {
+      const unsigned cost = rng.percent(20) ? 0 : static_cast<unsigned>(rng.below(rng.coin() ? 16 : 256));
+      env.set_burst_cost(cost);
+      Request r = whole(i, 0, static_cast<unsigned>(rng.range(1, 3)));
+      r.layer = static_cast<unsigned>(rng.below(2));
+      r.head = static_cast<unsigned>(rng.below(4));
+      if (rng.coin()) {
+        r.by_granule = true;
+        r.first = 16 * static_cast<unsigned>(rng.below(12));
+        r.mask = static_cast<unsigned>(rng.next() & rng.next() & 0xffff);
+      }
+      const uint64_t accepted = env.accepted, bursts = env.bursts, beats = env.burst_beats, drops = env.dropped;
+      env.send(r);
+      while (env.accepted == accepted) env.tick();
+      // Bulk rows in their order: pages down, then plane, then token; cut at 4 KiB.
+      std::map<std::tuple<int, unsigned, unsigned>, Row> rows;
+      for (const auto& [key, row] : env.pending.back().rows) {
+        if (!row.sink) rows[{-static_cast<int>(row.position >> page_log2), row.plane, row.position}] = row;
+      }
+      const uint64_t page_beats = 4096 / env.beat_bytes;
+      std::vector<Piece> pieces;
+      uint64_t needed = 0;
+      for (const auto& [key, row] : rows) {
+        uint64_t at = row.address / env.beat_bytes;
+        for (uint64_t left = row.beats; left != 0;) {
+          const uint64_t n = std::min(left, page_beats - at % page_beats);
+          pieces.push_back({at, n});
+          at += n;
+          left -= n;
+        }
+        needed += row.beats;
+      }
+      env.drain();
+      for (int settle = 0; settle < 4; ++settle) env.tick();
+      const Cost read{env.burst_beats - beats, env.bursts - bursts};
+      const Cost never = greedy(pieces, page_beats, [](uint64_t gap) { return gap == 0; });
+      const Cost always = greedy(pieces, page_beats, [](uint64_t) { return true; });
+      CAPTURE(round, i, cost, read.beats, read.bursts, never.beats, never.bursts, always.beats, always.bursts);
+      REQUIRE(read.total(cost) == least_cost(pieces, page_beats, cost));
+      REQUIRE(read.total(cost) <= never.total(cost));
+      REQUIRE(read.total(cost) <= always.total(cost));
+      REQUIRE(env.dropped - drops == read.beats - needed);
+      dropped += read.beats - needed;
+      split += read.bursts > always.bursts;
+      between += read.total(cost) < never.total(cost) && read.total(cost) < always.total(cost);
+    }
+    env.end_keeping(0, true);
+    std::vector<Place> places;
+    for (const auto& [place, resident] : env.residents) places.push_back(place);
+    for (const Place& place : places) env.remove(place.first, place.second);
+    for (unsigned i = 0; i < 10; ++i) env.tick();
+  }
+  // Both ways were taken, and each was beaten.
+  CHECK(dropped > 100);
+  CHECK(split > 10);
+  CHECK(between > 10);
+}
+
 }  // namespace
+
+TEST_CASE("gaps between rows are read and dropped exactly where that costs less than a burst more", "[bypass]") {
+  const uint64_t seed = kvsink::tb::seed_from_env();
+  SECTION("small") { weigh<Small>(seed, 30); }
+  SECTION("default") { weigh<Default>(seed + 1, 15); }
+}
 
 TEST_CASE("every row of random requests comes once, on the stream its residency says, in order, bit for bit",
           "[bypass]") {

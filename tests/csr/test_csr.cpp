@@ -25,11 +25,11 @@ namespace {
 using Model = CSR_MODEL;
 
 #ifdef CSR_SMALL
-constexpr uint32_t kLayers = 8, kHeads = 8, kSlots = 32, kPositions = 512, kRowBeats = 8, kBeat = 16, kLog = 256,
-                   kPlans = 2, kPlanItems = 32;
+constexpr uint32_t kLayers = 8, kHeads = 8, kSlots = 32, kRowReads = 32, kPositions = 512, kRowBeats = 8, kBeat = 16,
+                   kLog = 256, kPlans = 2, kPlanItems = 32;
 #else
-constexpr uint32_t kLayers = 128, kHeads = 128, kSlots = 256, kPositions = 131072, kRowBeats = 36, kBeat = 32,
-                   kLog = 1024, kPlans = 2, kPlanItems = 64;
+constexpr uint32_t kLayers = 128, kHeads = 128, kSlots = 256, kRowReads = 128, kPositions = 131072, kRowBeats = 36,
+                   kBeat = 32, kLog = 1024, kPlans = 2, kPlanItems = 64;
 #endif
 
 #define REG(member) static_cast<uint32_t>(offsetof(kvsink_regs_t, member))
@@ -324,6 +324,8 @@ TEST_CASE("a value in range reaches the block; one out of range is refused, chan
       {REG(dynamic), {0, 1}, {2}},
       {REG(promo_floor), {0, 31}, {32}},
       {REG(burst_cost), {0, 255}, {256}},
+      {REG(promo_reads), {0, kRowReads - 1}, {kRowReads + 1, 0x200}},
+      {REG(promo_reads) + 12, {0, kRowReads}, {kRowReads + 1}},
       {REG(bus_timeout), {0, 0xffffff}, {0x1000000}},
       {REG(stream_timeout), {0, 0xffffff}, {0x1000000}},
       {REG(head_mask_3), {0, heads3}, kHeads == 128 ? std::vector<uint32_t>{} : std::vector<uint32_t>{1, 0x80000000}},
@@ -365,6 +367,8 @@ TEST_CASE("a value in range reaches the block; one out of range is refused, chan
   CHECK(d.layer_first_o == kLayers - 2);
   CHECK(d.layer_count_o == 2);
   CHECK(d.layer_weight_o[1] == (2 << 8 | (kLayers - 2)));
+  CHECK(unsigned{d.promo_reads_o[0]} == kRowReads - 1);
+  CHECK(unsigned{d.promo_reads_o[1]} == 0);
   CHECK(d.min_distance_o == kPositions);
   CHECK(d.raw_o);
   CHECK(unsigned{d.raw_shift_o} == 31);

@@ -31,7 +31,12 @@ constexpr unsigned kSramBeats = 65536 / 16, kPositions = 512, kOwners = 4;
 constexpr unsigned kBeatBytes = 32, kLayers = 128, kHeads = 64, kRowBeatsMax = 36, kProfiles = 4, kSlots = 256;
 constexpr unsigned kSramBeats = 4194304 / 32, kPositions = 131072, kOwners = 64;
 #endif
+#ifdef DMA_CHANNELS
+constexpr unsigned kChannels = DMA_CHANNELS;
+#else
 constexpr unsigned kChannels = 2;
+#endif
+constexpr unsigned kAllChannels = (1U << kChannels) - 1;
 constexpr unsigned kWords = kBeatBytes / 4;
 using Beat = std::array<uint32_t, kWords>;
 
@@ -271,7 +276,10 @@ class Bench {
     model_->mem_lost_i = lose_;
     bool beat = false;
     beat_chan_ = pick(kChannels);
-    if (reads_[beat_chan_].empty() || reads_[beat_chan_].front().due > cycle_) beat_chan_ ^= 1;
+    for (unsigned i = 1; i < kChannels && (reads_[beat_chan_].empty() || reads_[beat_chan_].front().due > cycle_);
+         i++) {
+      beat_chan_ = (beat_chan_ + 1) % kChannels;
+    }
     if (!reads_[beat_chan_].empty() && reads_[beat_chan_].front().due <= cycle_ && !chance(stalls.mem)) {
       Read& r = reads_[beat_chan_].front();
       model_->mem_chan_i = beat_chan_;
@@ -346,7 +354,8 @@ class Bench {
       for (unsigned i = 0; i <= model_->rd_len_o; i++) in_flight_[*taken_chan].push_back(presented_order_);
       REQUIRE(owner != nullptr);
       owner->requested += model_->rd_len_o + 1;
-      CHECK(reads_[*taken_chan].size() <= model_->row_reads_o);
+      most_[*taken_chan] = std::max(most_[*taken_chan], reads_[*taken_chan].size());
+      CHECK(reads_[*taken_chan].size() <= (limit_[*taken_chan] != 0 ? limit_[*taken_chan] : model_->row_reads_o));
     }
     abort_.reset();
     retire_ = {};
@@ -363,7 +372,29 @@ class Bench {
     for (int i = 0; i < 20; i++) step();  // nothing may come after the last end
   }
 
-  bool busy() const { return !to_send_.empty() || !live_.empty() || !reads_[0].empty() || !reads_[1].empty(); }
+  bool busy() const {
+    return !to_send_.empty() || !live_.empty() ||
+           std::any_of(reads_.begin(), reads_.end(), [](const auto& r) { return !r.empty(); });
+  }
+  /// From now on at most so many reads of a channel in flight; 0: as many as there are.
+  void set_limit(unsigned channel, unsigned reads) {
+    limit_[channel] = reads;
+    uint64_t all = 0;
+    for (unsigned c = 0; c < kChannels; c++) all |= uint64_t{limit_[c]} << 16 * c;
+    config(3, all);
+    for (int i = 0; i < 2; i++) edge();
+  }
+  /// The same with reads in flight that may be more; the check of the limit is the caller's.
+  void lower_limit(unsigned channel, unsigned reads) {
+    model_->cfg_we_i = 1;
+    model_->cfg_addr_i = 3;
+    model_->cfg_data_i = uint64_t{reads} << 16 * channel;
+    step();
+    model_->cfg_we_i = 0;
+  }
+  size_t in_flight_count(unsigned channel) const { return reads_[channel].size(); }
+  size_t most_in_flight(unsigned channel) const { return most_[channel]; }
+  void forget_most(unsigned channel) { most_[channel] = 0; }
   /// In the next cycle the reads of these channels that are in flight are given up.
   void lose_next(unsigned channels) { lose_ = channels; }
   bool in_flight(unsigned channel) const { return !reads_[channel].empty(); }
@@ -559,6 +590,8 @@ class Bench {
   std::array<std::deque<Read>, kChannels> reads_;
   std::array<std::deque<uint64_t>, kChannels> in_flight_;  // descriptor of each beat not yet back
   unsigned beat_chan_ = 0, lose_ = 0;
+  std::array<unsigned, kChannels> limit_{};
+  std::array<size_t, kChannels> most_{};
   uint64_t presented_order_ = 0;
   struct Expect {
     uint64_t cycle, order;
@@ -916,6 +949,51 @@ TEST_CASE("a slow tier at its limit of reads holds up no descriptor of a fast on
   CHECK(cycles[1] <= cycles[0] + cycles[0] / 50);
 }
 
+TEST_CASE("the limit of reads of each channel holds and is reached, and may change while reads are in flight",
+          "[dma]") {
+  Bench b(kvsink::test_seed());
+  b.set_layout(hnd_fused(4, 2, kHeads));  // a burst or two a head
+  random_bases(b, false);
+  Profile p;
+  p.layer_count = 8;
+  p.heads = 0xb;
+  p.planes = 0x3;
+  for (unsigned i = 0; i < kProfiles; i++) b.set_profile(i, p);
+  b.latency = b.slow = 400;
+  Sender s(b);
+  for (const unsigned limit : {5U, 2U, 9U}) {
+    for (unsigned c = 0; c < kChannels; c++) b.set_limit(c, limit + 2 * c);
+    for (unsigned i = 0; i < 2 * kChannels; i++) {
+      Descriptor d = s.next(0);
+      d.tier = i % kChannels;
+      b.push(d);
+    }
+    b.drain();
+    for (unsigned c = 0; c < kChannels; c++) {
+      CHECK(b.most_in_flight(c) + 1 >= limit + 2 * c);
+      b.forget_most(c);
+    }
+  }
+  for (const End& e : b.ends) {
+    CHECK(e.status == kOk);
+    CHECK(e.stall_r > 0);
+  }
+  // Lowered with more reads in flight than that: no further one until they are below it.
+  for (unsigned c = 0; c < kChannels; c++) b.set_limit(c, 0);
+  for (unsigned i = 0; i < 4; i++) b.push(s.next(0));
+  while (b.in_flight_count(0) < 12) b.step();
+  const unsigned before = static_cast<unsigned>(b.in_flight_count(0));
+  b.lower_limit(0, 3);
+  for (unsigned i = 0; i < 6; i++) b.step();  // what was on its way to the bus
+  const size_t most = b.in_flight_count(0);
+  CHECK(most <= before + 8);
+  while (b.in_flight_count(0) > 3) {
+    b.step();
+    REQUIRE(b.in_flight_count(0) <= most);
+  }
+  b.drain();
+}
+
 TEST_CASE("reads that the port gives up end their descriptors with a timeout, once, at any moment", "[dma]") {
   unsigned by_status[256] = {};
   for (unsigned when = 0; when < 120; when++) {
@@ -935,9 +1013,9 @@ TEST_CASE("reads that the port gives up end their descriptors with a timeout, on
     const unsigned level = b.pick(2) * 25;
     b.stalls = {level, level, level, level, 0};
     for (unsigned i = 0; i < when; i++) b.step();
-    b.lose_next(1 + when % 3);
+    b.lose_next(1 + when % kAllChannels);
     for (unsigned i = b.pick(30); i > 0; i--) b.step();
-    b.lose_next(1 + b.pick(3));
+    b.lose_next(1 + b.pick(kAllChannels));
     b.drain();
     CHECK(b.ends.size() == 8);
     for (const End& e : b.ends) by_status[e.status]++;
@@ -987,7 +1065,7 @@ TEST_CASE("random descriptors, aborts, retires and bus errors keep every rule", 
           // Slots repeat only after all that used them have ended.
           const uint64_t limit = b.cycle() + 300 + b.pick(400);
           while (b.busy() && b.cycle() < limit) {
-            if (b.pick(200) == 0) b.lose_next(1 + b.pick(3));
+            if (b.pick(200) == 0) b.lose_next(1 + b.pick(kAllChannels));
             if (b.pick(60) == 0) b.abort_next(sent[b.pick(static_cast<unsigned>(sent.size()))].slot);
             if (b.pick(90) == 0) {
               const Descriptor& x = sent[b.pick(static_cast<unsigned>(sent.size()))];

@@ -423,6 +423,7 @@ TEST_CASE("values beyond the instance are refused by name, before anything is wr
   bad_policy([](auto& x) { x.sram_budget = 257; }, "sram_budget");
   bad_policy([](auto& x) { x.layer_first = 1; }, "layer_count");
   bad_policy([](auto& x) { x.promo_floor = 32; }, "promo_floor");
+  bad_policy([](auto& x) { x.promo_reads[2] = 129; }, "promo_reads");
   bad_policy([](auto& x) { x.layer_weight[1].first = 128; }, "layer_weight.first");
   bad_policy([](auto& x) { x.layer_weight[2] = {100, 29, 1}; }, "layer_weight.count");
   bad_policy([](auto& x) { x.layer_weight[3].weight = 16; }, "layer_weight.weight");
@@ -554,7 +555,8 @@ TEST_CASE("a policy read is the policy written", "[driver]") {
        next(0xffffff),
        next(0xffffff),
        {next(0xffffffff), 1, 2, 3},
-       {{0, 128, 15}, {127, 1, 0}, {next(60), next(60), next(15)}, {3, 0, 1}}};
+       {{0, 128, 15}, {127, 1, 0}, {next(60), next(60), next(15)}, {3, 0, 1}},
+       {next(128), 0, 128, 1}};
   REQUIRE(kvs_set_policy(&r.k, &p) == KVS_OK);
   kvs_policy q{};
   REQUIRE(kvs_get_policy(&r.k, &q) == KVS_OK);
@@ -576,6 +578,7 @@ TEST_CASE("a policy read is the policy written", "[driver]") {
   CHECK(q.dynamic);
   CHECK(q.promo_floor == p.promo_floor);
   CHECK(q.burst_cost == p.burst_cost);
+  for (unsigned i = 0; i < KVS_PROMO_CHANNELS; ++i) CHECK(q.promo_reads[i] == p.promo_reads[i]);
   CHECK(q.bus_timeout == p.bus_timeout);
   CHECK(q.stream_timeout == p.stream_timeout);
   for (unsigned i = 0; i < 4; i++) CHECK(q.head_mask[i] == p.head_mask[i]);

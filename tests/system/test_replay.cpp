@@ -49,6 +49,22 @@ TEST_CASE("the default trace without a sink promotes nothing, and equals when it
   CHECK(filled.rows.sink == uint64_t{4} * 32 * trace.dims().L * trace.dims().Hkv * 2);
 }
 
+TEST_CASE("beats that are fetched and dropped are counted apart, and change no row and no output", "[system]") {
+  const auto trace = load("tests/data/stories260K_lily.safetensors");
+  auto s = settings("small", Policy::kFill, 3);
+  s.budget = 32;
+  s.burst_cost = 0;
+  const auto split = tb::replay(trace, s);
+  check_equal(trace, split);
+  CHECK(split.hbm_dropped == 0);
+  s.burst_cost = 255;
+  const auto joined = tb::replay(trace, s);
+  check_equal(trace, joined);
+  CHECK(joined.hbm_dropped > 0);
+  CHECK(joined.hbm_bulk == split.hbm_bulk);
+  CHECK(joined.rows.checked == split.rows.checked);
+}
+
 TEST_CASE("with no budget everything comes from HBM and nothing is promoted", "[system]") {
   const auto trace = load(kDefaultTrace);
   const auto r = tb::replay(trace, settings("small", Policy::kHbm, 8));

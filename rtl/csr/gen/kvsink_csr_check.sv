@@ -73,6 +73,10 @@ module kvsink_csr_check
             32'(d[7:0]) > 32'(Layers - 1) ||
             32'(d[15:8]) > 32'(Layers) ||
             !(32'(d[7:0]) + 32'(d[15:8]) <= 32'(Layers));
+      // promo_reads[0], promo_reads[1], ...
+      16'h0170, 16'h0174, 16'h0178, 16'h017c:
+        bad_o = (d & 32'hfffffe00) != '0 ||
+            32'(d[8:0]) > 32'(RowReads);
       // page
       16'h0200:
         bad_o = (d & 32'hffffff00) != '0 ||

@@ -120,6 +120,7 @@ module kvsink_regs (
         logic head_mask_2;
         logic head_mask_3;
         logic layer_weight[4];
+        logic promo_reads[4];
         logic page;
         logic model_layers;
         struct {
@@ -321,6 +322,11 @@ module kvsink_regs (
             decoded_reg_strb.layer_weight[i0] = cpuif_req_masked & (cpuif_addr == 16'h160 + (16)'(i0) * 16'h4);
             is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h160 + (16)'(i0) * 16'h4);
             is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h160 + (16)'(i0) * 16'h4);
+        end
+        for(int i0=0; i0<4; i0++) begin
+            decoded_reg_strb.promo_reads[i0] = cpuif_req_masked & (cpuif_addr == 16'h170 + (16)'(i0) * 16'h4);
+            is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h170 + (16)'(i0) * 16'h4);
+            is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h170 + (16)'(i0) * 16'h4);
         end
         decoded_reg_strb.page = cpuif_req_masked & (cpuif_addr == 16'h200);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h200);
@@ -596,6 +602,12 @@ module kvsink_regs (
                 logic load_next;
             } weight;
         } layer_weight[4];
+        struct {
+            struct {
+                logic [8:0] next;
+                logic load_next;
+            } value;
+        } promo_reads[4];
         struct {
             struct {
                 logic [2:0] next;
@@ -895,6 +907,11 @@ module kvsink_regs (
                 logic [3:0] value;
             } weight;
         } layer_weight[4];
+        struct {
+            struct {
+                logic [8:0] value;
+            } value;
+        } promo_reads[4];
         struct {
             struct {
                 logic [2:0] value;
@@ -1655,6 +1672,31 @@ module kvsink_regs (
             end
         end
         assign hwif_out.layer_weight[i0].weight.value = field_storage.layer_weight[i0].weight.value;
+    end
+    for(genvar i0=0; i0<4; i0++) begin
+        // Field: kvsink_regs.promo_reads[].value
+        always_comb begin
+            automatic logic [8:0] next_c;
+            automatic logic load_next_c;
+            next_c = field_storage.promo_reads[i0].value.value;
+            load_next_c = '0;
+            if(decoded_reg_strb.promo_reads[i0] && decoded_req_is_wr) begin // SW write
+                next_c = (field_storage.promo_reads[i0].value.value & ~decoded_wr_biten[8:0]) | (decoded_wr_data[8:0] & decoded_wr_biten[8:0]);
+                load_next_c = '1;
+            end
+            field_combo.promo_reads[i0].value.next = next_c;
+            field_combo.promo_reads[i0].value.load_next = load_next_c;
+        end
+        always_ff @(posedge clk) begin
+            if(~rst_n) begin
+                field_storage.promo_reads[i0].value.value <= 9'h0;
+            end else begin
+                if(field_combo.promo_reads[i0].value.load_next) begin
+                    field_storage.promo_reads[i0].value.value <= field_combo.promo_reads[i0].value.next;
+                end
+            end
+        end
+        assign hwif_out.promo_reads[i0].value.value = field_storage.promo_reads[i0].value.value;
     end
     // Field: kvsink_regs.page.page_log2
     always_comb begin
@@ -2681,6 +2723,11 @@ module kvsink_regs (
                 readback_data_var[7:0] = field_storage.layer_weight[i0].first.value;
                 readback_data_var[15:8] = field_storage.layer_weight[i0].count.value;
                 readback_data_var[19:16] = field_storage.layer_weight[i0].weight.value;
+            end
+        end
+        for(int i0=0; i0<4; i0++) begin
+            if(rd_mux_addr == 16'h170 + (16)'(i0) * 16'h4) begin
+                readback_data_var[8:0] = field_storage.promo_reads[i0].value.value;
             end
         end
         if(rd_mux_addr == 16'h200) begin

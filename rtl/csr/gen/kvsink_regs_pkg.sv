@@ -612,6 +612,14 @@ package kvsink_regs_pkg;
     } kvsink_regs__layer_weightx__out_t;
 
     typedef struct {
+        logic [8:0] value;
+    } kvsink_regs__promo_readsx__value__out_t;
+
+    typedef struct {
+        kvsink_regs__promo_readsx__value__out_t value;
+    } kvsink_regs__promo_readsx__out_t;
+
+    typedef struct {
         logic [2:0] value;
     } kvsink_regs__page__page_log2__out_t;
 
@@ -876,6 +884,7 @@ package kvsink_regs_pkg;
         kvsink_regs__head_mask_2__out_t head_mask_2;
         kvsink_regs__head_mask_3__out_t head_mask_3;
         kvsink_regs__layer_weightx__out_t layer_weight[4];
+        kvsink_regs__promo_readsx__out_t promo_reads[4];
         kvsink_regs__page__out_t page;
         kvsink_regs__model_layers__out_t model_layers;
         kvsink_regs__stridex__out_t stride[4];

@@ -143,6 +143,7 @@ typedef struct kvs_layout {
 #define KVS_SCORE_NEVER 0xffffffffu
 
 #define KVS_LAYER_RANGES 4
+#define KVS_PROMO_CHANNELS 4
 
 /* Layers whose attention weights count `weight` times in the scores, 0 (not at all) to 15. The lowest range that holds
    a layer decides; a layer in none counts once. count 0: no range. */
@@ -165,6 +166,7 @@ typedef struct kvs_policy {
   uint32_t bus_timeout, stream_timeout;
   uint32_t head_mask[4]; /* query heads that the scorer counts */
   kvs_layer_weight layer_weight[KVS_LAYER_RANGES];
+  uint32_t promo_reads[KVS_PROMO_CHANNELS]; /* promotion reads in flight at most, by channel; 0: as many as there are */
 } kvs_policy;
 
 /* ------------------------------------------------------------------------------------------------------------ commands

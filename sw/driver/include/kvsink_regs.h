@@ -305,6 +305,12 @@ extern "C" {
 #define KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_bw 4
 #define KVSINK_REGS__LAYER_WEIGHTX__WEIGHT_reset 0x1
 
+// reg - kvsink_regs.promo_reads[]
+#define KVSINK_REGS__PROMO_READSX__VALUE_bm 0x1ff
+#define KVSINK_REGS__PROMO_READSX__VALUE_bp 0
+#define KVSINK_REGS__PROMO_READSX__VALUE_bw 9
+#define KVSINK_REGS__PROMO_READSX__VALUE_reset 0x0
+
 // reg - kvsink_regs.page
 #define KVSINK_REGS__PAGE__PAGE_LOG2_bm 0x7
 #define KVSINK_REGS__PAGE__PAGE_LOG2_bp 0
@@ -1365,7 +1371,8 @@ typedef struct __attribute__ ((__packed__)) {
     uint32_t head_mask_2;
     uint32_t head_mask_3;
     uint32_t layer_weight[4];
-    uint8_t RESERVED_170_1ff[0x90];
+    uint32_t promo_reads[4];
+    uint8_t RESERVED_180_1ff[0x80];
     uint32_t page;
     uint32_t model_layers;
     uint8_t RESERVED_208_20f[0x8];

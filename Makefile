@@ -8,6 +8,7 @@ TEST      ?=
 SEED      ?= 1
 MERGES    ?= 100000000
 SAMPLES   ?= 20000
+CYCLES    ?= 10000000
 MODELS    ?= ../shared/models
 UNIT      ?=
 LIB       ?= osu018
@@ -32,7 +33,7 @@ RUN_TRACES := $(if $(filter file,$(origin TRACE)),$(TRACE) tests/data/stories260
 OWN_TRACES  := $(wildcard tests/data/*.safetensors)
 SOAK_TRACES ?= $(OWN_TRACES) $(filter-out $(OWN_TRACES:tests/data/%=../shared/traces/%),$(wildcard ../shared/traces/*.safetensors))
 
-.PHONY: formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing synth-expect sta clean env env-all configure
+.PHONY: soak-residency soak-sessions formal bench-movement bench-movement-expect soak-replay soak-merge bench-merge bench-score synth-merge bench-capture info traces help setup doctor build run verify compare lint format docs synth timing synth-expect sta clean env env-all configure
 
 help: ## this list
 	@echo "kvsink: the attention sinks of a KV cache in SRAM, everything else from HBM, in one AXI4 block."
@@ -107,6 +108,16 @@ sta: env-all ## constraints against the mapped netlists of CONFIG: set-up comple
 soak-replay: configure ## every trace x policy x configuration x timing (over an hour; SPREAD=1: a quarter of it)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink
 	@$(PY) scripts/soak_replay.py --kvsink $(KVSINK) --jobs $(JOBS) --seed $(SEED) $(if $(SPREAD),--spread) $(SOAK_TRACES)
+
+soak-residency: configure ## CYCLES of random traffic on the whole block beside the untimed model, two processes (10^7: about 5 minutes)
+	@cmake --build $(BUILD) -j $(JOBS) --target soak_residency
+	@half=$$(( $(CYCLES) / 2 )); $(BUILD)/tests/soak_residency $$half $(SEED) default > $(BUILD)/soak_residency.1 & first=$$!; \
+	  $(BUILD)/tests/soak_residency $$half $$(( $(SEED) + 1000 )) default > $(BUILD)/soak_residency.2; second=$$?; \
+	  wait $$first; first=$$?; cat $(BUILD)/soak_residency.1 $(BUILD)/soak_residency.2; [ $$first -eq 0 ] && [ $$second -eq 0 ]
+
+soak-sessions: configure ## 500 sessions on one shared prefix, large configuration (about 10 minutes)
+	@cmake --build $(BUILD) -j $(JOBS) --target soak_sessions
+	@$(BUILD)/tests/soak_sessions 500 $(SEED) large
 
 bench-capture: configure ## speed and memory of kvsink capture (MODELS: those of the traces, when they are there)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink

@@ -8,6 +8,7 @@ TEST      ?=
 SEED      ?= 1
 MERGES    ?= 100000000
 SAMPLES   ?= 20000
+CYCLES    ?= 10000000
 MODELS    ?= ../shared/models
 UNIT      ?=
 LIB       ?= osu018
@@ -131,6 +132,16 @@ soak-replay: configure ## every trace x policy x configuration x timing (over an
 soak-movement: configure ## every bin of layout x row x page x tier x outcome, each hit at the block's outputs (about 10 minutes)
 	@cmake --build $(BUILD) -j $(JOBS) --target test_move_coverage
 	@KVSINK_SEED=$(SEED) $(BUILD)/tests/test_move_coverage '[soak]'
+
+soak-residency: configure ## CYCLES of random traffic on the whole block beside the untimed model, two processes (10^7: about 5 minutes)
+	@cmake --build $(BUILD) -j $(JOBS) --target soak_residency
+	@half=$$(( $(CYCLES) / 2 )); $(BUILD)/tests/soak_residency $$half $(SEED) default > $(BUILD)/soak_residency.1 & first=$$!; \
+	  $(BUILD)/tests/soak_residency $$half $$(( $(SEED) + 1000 )) default > $(BUILD)/soak_residency.2; second=$$?; \
+	  wait $$first; first=$$?; cat $(BUILD)/soak_residency.1 $(BUILD)/soak_residency.2; [ $$first -eq 0 ] && [ $$second -eq 0 ]
+
+soak-sessions: configure ## 500 sessions on one shared prefix, large configuration (about 10 minutes)
+	@cmake --build $(BUILD) -j $(JOBS) --target soak_sessions
+	@$(BUILD)/tests/soak_sessions 500 $(SEED) large
 
 bench-capture: configure ## speed and memory of kvsink capture (MODELS: those of the traces, when they are there)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink

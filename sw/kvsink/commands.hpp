@@ -39,6 +39,24 @@ struct ReplayOptions {
   std::optional<std::string> out;   ///< safetensors with what the RTL produced
   std::optional<std::string> json;  ///< "-": standard output, which then carries nothing else
   std::optional<std::string> fst;   ///< waveform
+  std::optional<std::string> log;   ///< the event log as software drained it
+};
+
+struct LogOptions {
+  std::string file;
+  std::uint32_t from = 0, to = 0xffffffff;  ///< sequence numbers
+  std::optional<std::uint32_t> owner, slot, position;
+  std::optional<std::string> kind, cause;
+  std::optional<std::string> json;  ///< "-": standard output, which then carries nothing else
+};
+
+struct StressOptions {
+  std::optional<std::string> name;  ///< of a scenario; none: all of them
+  bool list = false;
+  Config config = Config::kSmall;
+  std::uint64_t seed = 1;
+  std::optional<std::string> log;
+  std::optional<std::string> json;  ///< "-": standard output, which then carries nothing else
 };
 
 struct GoldenOptions {
@@ -92,6 +110,8 @@ int cmd_info(const InfoOptions& options);
 int cmd_capture(const CaptureCommand& options);
 int cmd_import(const ImportOptions& options);
 int cmd_synth(const SynthCommand& options);
+int cmd_log(const LogOptions& options);
+int cmd_stress(const StressOptions& options);
 
 /// Writes one line to standard error, `kvsink: <message>`, and returns kBadInput.
 int fail(const Error& error);

@@ -17,6 +17,7 @@
 
 #include "sw/kvsink/commands.hpp"
 #include "sw/kvsink/options.hpp"
+#include "sw/models/event_log_file.hpp"
 
 namespace kvsink::command {
 namespace {
@@ -35,6 +36,8 @@ struct Options {
   CaptureCommand capture;
   ImportOptions import;
   SynthCommand synth;
+  LogOptions log;
+  StressOptions stress;
 };
 
 CLI::App* add_replay(CLI::App& app, ReplayOptions& o) {
@@ -64,7 +67,65 @@ CLI::App* add_replay(CLI::App& app, ReplayOptions& o) {
   file(sub, "--out", o.out, "what the RTL produced: o and lse (safetensors)");
   file(sub, "--json", o.json, "the result as one JSON object; - is standard output");
   file(sub, "--fst", o.fst, "waveform");
+  file(sub, "--log", o.log, "the event log as software drained it (kvsink log reads it)");
   return sub;
+}
+
+CLI::App* add_log(CLI::App& app, LogOptions& o) {
+  constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
+  CLI::App* sub = app.add_subcommand("log", "print records of a saved event log, and say whether all are there");
+  file(sub, "FILE", o.file, "log, as kvsink replay --log writes it")->required();
+  number<std::uint32_t>(
+      sub, "--from", 0, kMost, [&o](std::uint32_t n) { o.from = n; }, "first sequence number to show");
+  number<std::uint32_t>(
+      sub, "--to", 0, kMost, [&o](std::uint32_t n) { o.to = n; }, "last sequence number to show");
+  number<std::uint32_t>(
+      sub, "--owner", 0, 0xffff, [&o](std::uint32_t n) { o.owner = n; }, "only this owner's");
+  number<std::uint32_t>(
+      sub, "--slot", 0, 0xffff, [&o](std::uint32_t n) { o.slot = n; }, "only this slot's");
+  number<std::uint32_t>(
+      sub, "--position", 0, kMost, [&o](std::uint32_t n) { o.position = n; }, "only this position's");
+  text(
+      sub, "--kind", [&o](const std::string& v) { o.kind = v; }, "KIND",
+      "only grant, resident, failed, leave, read_error, owner or window");
+  text(
+      sub, "--cause", [&o](const std::string& v) { o.cause = v; }, "CAUSE",
+      "only of this cause (ok, evicted, retired, ...)");
+  file(sub, "--json", o.json, "the records shown and the finding as JSON; - is standard output");
+  return sub;
+}
+
+CLI::App* add_stress(CLI::App& app, StressOptions& o) {
+  CLI::App* sub = app.add_subcommand("stress", "named scenarios on the block, every row, path and record compared");
+  text(
+      sub, "NAME", [&o](const std::string& v) { o.name = v; }, "NAME", "scenario [all of them]");
+  sub->add_flag_callback(
+      "--list", [&o] { o.list = true; }, "name the scenarios, run none");
+  choice(sub, "--config", o.config,
+         {{"small", Config::kSmall}, {"default", Config::kDefault}, {"large", Config::kLarge}},
+         "configuration of the block [small]");
+  number<std::uint64_t>(
+      sub, "--seed", 0, std::numeric_limits<std::uint64_t>::max(), [&o](std::uint64_t n) { o.seed = n; },
+      fmt::format("of every random choice [{}]", o.seed));
+  file(sub, "--log", o.log, "the event log of the scenario as software drained it");
+  file(sub, "--json", o.json, "the result as one JSON object; - is standard output");
+  return sub;
+}
+
+Result<void> check_log(const LogOptions& o) {
+  if (o.from > o.to) return Error{fmt::format("--from: {} is behind --to {}", o.from, o.to)};
+  if (o.kind) {
+    bool known = false;
+    for (std::uint8_t kind = 1; kind <= 7; ++kind) known |= *o.kind == model::kind_name(kind);
+    if (!known) return Error{fmt::format("--kind: '{}' is no kind of record", *o.kind)};
+  }
+  return check_output("--json", o.json, o.file);
+}
+
+Result<void> check_stress(const StressOptions& o) {
+  if (o.log && !o.name) return Error{"--log: name one scenario"};
+  if (auto ok = check_output("--log", o.log, ""); !ok) return ok;
+  return check_output("--json", o.json, "");
 }
 
 CLI::App* add_golden(CLI::App& app, GoldenOptions& o) {
@@ -124,13 +185,14 @@ Result<void> check_replay(const ReplayOptions& o) {
   if (o.tiers && !std::filesystem::is_regular_file(*o.tiers, ignored)) {
     return Error{fmt::format("--tiers: {} is not a file", *o.tiers)};
   }
-  for (const auto& [flag, path] : {std::pair("--out", &o.out), {"--json", &o.json}, {"--fst", &o.fst}}) {
+  for (const auto& [flag, path] : {std::pair("--out", &o.out), {"--json", &o.json}, {"--fst", &o.fst}, {"--log", &o.log}}) {
     if (auto ok = check_output(flag, *path, o.trace); !ok) {
       return ok;
     }
   }
-  if ((o.out && (o.out == o.json || o.out == o.fst)) || (o.json && o.json == o.fst)) {
-    return Error{"--out, --json and --fst name the same file"};
+  if ((o.out && (o.out == o.json || o.out == o.fst)) || (o.json && o.json == o.fst) ||
+      (o.log && (o.log == o.out || o.log == o.json || o.log == o.fst))) {
+    return Error{"--out, --json, --fst and --log name the same file"};
   }
   return {};
 }
@@ -159,6 +221,8 @@ int run(int argc, char** argv) {
   const CLI::App* capture = add_capture(app, options.capture);
   const CLI::App* import = add_import(app, options.import);
   add_synth(app, options.synth);
+  const CLI::App* log = add_log(app, options.log);
+  const CLI::App* stress = add_stress(app, options.stress);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -166,7 +230,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
       return fail(
-          {fmt::format("'{}' is not one of replay, golden, diff, merge, info, capture, import, synth-trace "
+          {fmt::format("'{}' is not one of replay, golden, diff, merge, info, capture, import, synth-trace, log, stress "
                        "(see kvsink --help)",
                        argv[1])});
     }
@@ -179,6 +243,8 @@ int run(int argc, char** argv) {
                       : info->parsed()    ? check_output("--json", options.info.json, options.info.trace)
                       : capture->parsed() ? check_capture(options.capture)
                       : import->parsed()  ? check_output("--out", options.import.out, options.import.map)
+                      : log->parsed()     ? check_log(options.log)
+                      : stress->parsed()  ? check_stress(options.stress)
                                           : check_output("--out", options.synth.out, "");
   if (!usable) {
     return fail(usable.error());
@@ -200,6 +266,12 @@ int run(int argc, char** argv) {
   }
   if (capture->parsed()) {
     return cmd_capture(options.capture);
+  }
+  if (log->parsed()) {
+    return cmd_log(options.log);
+  }
+  if (stress->parsed()) {
+    return cmd_stress(options.stress);
   }
   return import->parsed() ? cmd_import(options.import) : cmd_synth(options.synth);
 }

@@ -165,6 +165,9 @@ int cmd_replay(const ReplayOptions& options) {
                                           {"seed", std::to_string(options.seed)}});
     if (!ok) return fail(ok.error());
   }
+  if (options.log) {
+    if (const auto ok = model::write_log(*options.log, result.log); !ok) return fail(ok.error());
+  }
   if (options.json) {
     const auto ok = write_text(*options.json, to_json(options, *trace, result).dump(1) + "\n");
     if (!ok) return fail(ok.error());

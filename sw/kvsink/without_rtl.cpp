@@ -7,6 +7,7 @@ namespace kvsink::command {
 
 #ifndef KVSINK_HAS_REPLAY
 int cmd_replay(const ReplayOptions&) { return fail({"replay: this build was made without the block (make build)"}); }
+int cmd_stress(const StressOptions&) { return fail({"stress: this build was made without the block (make build)"}); }
 #endif
 #ifndef KVSINK_HAS_MERGE
 int cmd_merge(const MergeOptions&) { return fail({"merge: this build was made without the block (make build)"}); }

@@ -291,6 +291,17 @@ void ResidencyModel::settle_waits() {
   std::erase_if(waits_, over);
 }
 
+std::string ResidencyModel::placement() const {
+  std::string text;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& s = slots_[i];
+    if (s.state == State::kFree && !s.candidate) continue;
+    text += fmt::format("slot {} state {} owner {} position {} profile {} dwell {} e {} up {} down {}\n", i,
+                        static_cast<int>(s.state), s.owner, s.position, s.profile, s.dwell, s.e, s.up, s.down);
+  }
+  return text;
+}
+
 // ---------------------------------------------------------------------------------------------------- commands
 
 Status ResidencyModel::set_profile(const Command& c) {

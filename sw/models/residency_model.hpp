@@ -191,6 +191,8 @@ class ResidencyModel {
   };
   [[nodiscard]] const Profile& profile(uint32_t number) const { return profiles_[number]; }
   [[nodiscard]] uint32_t used_slots() const;
+  /// Slots that hold something or a candidate, a line each: state, owner, position, profile, contract, E, runs.
+  [[nodiscard]] std::string placement() const;
   [[nodiscard]] uint32_t effective_owner(uint32_t owner, uint32_t position) const;
   /// Empty when nothing is owed any more (records, tag removals, sweeps, answers); else what is.
   [[nodiscard]] std::string owed() const;

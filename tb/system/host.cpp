@@ -181,6 +181,16 @@ Answer Host::step_end(uint32_t owner, bool prefill, bool no_scores) {
   return impl_->answer(kvs_step_end(&impl_->driver, static_cast<uint16_t>(owner), prefill, no_scores, &done), done);
 }
 
+Answer Host::open(uint32_t owner) {
+  kvs_done done{};
+  return impl_->answer(kvs_open(&impl_->driver, static_cast<uint16_t>(owner), &done), done);
+}
+
+Answer Host::commit(uint32_t owner, uint32_t count) {
+  kvs_done done{};
+  return impl_->answer(kvs_commit(&impl_->driver, static_cast<uint16_t>(owner), count, &done), done);
+}
+
 Answer Host::wait_promotions(uint32_t owner) {
   kvs_done done{};
   return impl_->answer(kvs_wait_promotions(&impl_->driver, static_cast<uint16_t>(owner), &done), done);

@@ -92,6 +92,8 @@ class Host {
   Answer abort(uint32_t owner, uint32_t first, uint32_t count);
   Answer retire(uint32_t owner, uint32_t first, uint32_t count, bool all = false);
   Answer step_end(uint32_t owner, bool prefill, bool no_scores);
+  Answer open(uint32_t owner);
+  Answer commit(uint32_t owner, uint32_t count);
   Answer wait_promotions(uint32_t owner);
   Counters counters();
   /// Takes all records that the log holds.

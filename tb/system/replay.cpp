@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "sw/golden/attention.hpp"
 #include "sw/golden/bounds.hpp"
@@ -51,6 +52,7 @@ struct Merge {
   std::vector<uint32_t> got;
   uint32_t got_lse = 0;
   std::vector<uint32_t> positions[2];  // that each path served
+  bool accepted = true;                // no rejected draft is among its rows
 };
 
 class Replay {
@@ -65,6 +67,11 @@ class Replay {
   std::string prefill();
   std::string decode();
   std::string step(uint32_t n);
+  std::string speculate(uint32_t n, uint32_t drafts, uint32_t accept);
+  std::string attention(uint32_t n);
+  std::string end_step(uint32_t n);
+  void draft_row(uint64_t version, uint32_t layer, uint32_t plane, uint32_t position, uint32_t head);
+  void write_draft(uint32_t position, uint64_t version);
   std::string finish();
 
   void write_rows(uint32_t position);
@@ -78,6 +85,7 @@ class Replay {
   void check_output(const Merge& merge);
   std::string command(const char* what, const Answer& answer);
   std::string until(const char* what, const std::function<bool()>& done);
+  void drain();
   [[nodiscard]] uint8_t free_id();
 
   const trace::Trace& trace_;
@@ -97,6 +105,10 @@ class Replay {
   MemoryWrite write_;
 
   uint32_t step_ = 0;
+  uint32_t committed_ = 0;
+  bool accepted_ = true;                     // of the draft at hand
+  std::map<uint32_t, uint64_t> rejected_;  // positions whose rows hold a draft's other contents, and which
+  Rng draft_rng_{0};
   uint32_t next_work_ = 0;  // of layers * kv_heads in this step
   uint32_t pairs_open_ = 0;
   std::map<uint8_t, std::shared_ptr<Work>> by_request_;
@@ -143,6 +155,10 @@ std::string Replay::set_up() {
 
   const auto expected = [this](uint32_t, uint32_t layer, uint32_t plane, uint32_t position,
                                uint32_t head) -> std::span<const uint8_t> {
+    if (const auto other = rejected_.find(position); other != rejected_.end()) {
+      draft_row(other->second, layer, plane, position, head);
+      return row_scratch_;
+    }
     const auto values = plane == 0 ? trace_.k(layer, position, head) : trace_.v(layer, position, head);
     std::fill(row_scratch_.begin(), row_scratch_.end(), uint8_t{0});
     std::memcpy(row_scratch_.data(), values.data(), values.size_bytes());
@@ -203,10 +219,33 @@ std::string Replay::set_up() {
 }
 
 void Replay::write_rows(uint32_t position) {
+  rejected_.erase(position);
   for (uint32_t layer = 0; layer < dims_.L; ++layer) {
     for (uint32_t head = 0; head < dims_.Hkv; ++head) {
       cache_->write_row(write_, layer, 0, position, head, bytes_of(trace_.k(layer, position, head)));
       cache_->write_row(write_, layer, 1, position, head, bytes_of(trace_.v(layer, position, head)));
+    }
+  }
+}
+
+// fp16 values below 1, no special ones, that no trace has.
+void Replay::draft_row(uint64_t version, uint32_t layer, uint32_t plane, uint32_t position, uint32_t head) {
+  std::fill(row_scratch_.begin(), row_scratch_.end(), uint8_t{0});
+  const uint64_t key = mix64(version) ^ (uint64_t{layer} << 48 | uint64_t{plane} << 40 | uint64_t{head} << 32 | position);
+  for (uint32_t i = 0; i < dims_.d; ++i) {
+    const auto bits = static_cast<uint16_t>(mix64(key + (uint64_t{i} << 52)) & 0xb7ffU);
+    std::memcpy(row_scratch_.data() + 2 * i, &bits, 2);
+  }
+}
+
+void Replay::write_draft(uint32_t position, uint64_t version) {
+  rejected_[position] = version;
+  for (uint32_t layer = 0; layer < dims_.L; ++layer) {
+    for (uint32_t head = 0; head < dims_.Hkv; ++head) {
+      for (uint32_t plane = 0; plane < KvCache::kPlanes; ++plane) {
+        draft_row(version, layer, plane, position, head);
+        write_(cache_->row_address(layer, plane, position, head), row_scratch_);
+      }
     }
   }
 }
@@ -304,6 +343,7 @@ void Replay::issue() {
 }
 
 void Replay::row(const Row& r) {
+  if (r.path == Path::kSink && r.position >= committed_) ++result_.draft_rows_from_sram;
   const auto found = by_request_.find(r.request->id);
   if (found == by_request_.end() || r.error) return;
   found->second->path[static_cast<int>(r.path)].add(r.plane, r.position, r.bytes);
@@ -358,6 +398,7 @@ void Replay::attend(Work& work) {
       partials.push_back(std::move(p));
     }
     for (int path = 0; path < 2; ++path) merge.positions[path] = work.path[path].positions();
+    merge.accepted = accepted_;
     merge.expected = model::LseMerge().merge(partials);
     merges_.emplace(id, std::move(merge));
   }
@@ -393,10 +434,13 @@ void Replay::check_output(const Merge& merge) {
                     at < merge.got.size() ? merge.expected.o[at] : merge.expected.lse,
                     at < merge.got.size() ? merge.got[at] : merge.got_lse));
   }
+  if (!merge.accepted) return;
   const std::size_t index = result_.outputs.index(merge.layer, merge.step, merge.q_head);
   const auto out = result_.outputs.o_row(index);
   for (uint32_t i = 0; i < dims_.d && i < merge.got.size(); ++i) out[i] = std::bit_cast<float>(merge.got[i]);
   result_.outputs.lse[index] = std::bit_cast<float>(merge.got_lse);
+  result_.served[index] = merge.positions[static_cast<int>(Path::kSink)];
+  std::sort(result_.served[index].begin(), result_.served[index].end());
 
   // Against the trace, and against exact arithmetic over the same rows, split as they were served.
   const auto reference = trace_.o(merge.layer, merge.step, merge.q_head);
@@ -423,18 +467,60 @@ void Replay::check_output(const Merge& merge) {
 }
 
 std::string Replay::step(uint32_t n) {
-  step_ = n;
   const auto position = static_cast<uint32_t>(trace_.decode_positions()[n]);
   write_rows(position);
+  committed_ = position + 1;
   if (auto why = command("set_length", host_->set_length(kOwner, position + 1, position + 1)); !why.empty()) return why;
   if (settings_.on_step) settings_.on_step(*bench_, n);
+  if (auto why = attention(n); !why.empty()) return why;
+  return end_step(n);
+}
 
+// One window: `drafts` tokens are drafted, verified one after the other, and `accept` of them stay.
+std::string Replay::speculate(uint32_t n, uint32_t drafts, uint32_t accept) {
+  const auto first = static_cast<uint32_t>(trace_.decode_positions()[n]);
+  result_.drafted += drafts;
+  result_.accepted += accept;
+  result_.rolled_back += accept == 0 ? 1 : 0;
+  if (auto why = command("open", host_->open(kOwner)); !why.empty()) return why;
+  if (auto why = command("set_length", host_->set_length(kOwner, first + drafts, first)); !why.empty()) return why;
+  committed_ = first;
+  for (uint32_t i = 0; i < drafts; ++i) {
+    if (i < accept) {
+      write_rows(first + i);
+    } else {
+      write_draft(first + i, draft_rng_.next());
+    }
+  }
+  for (uint32_t i = 0; i < drafts; ++i) {
+    accepted_ = i < accept;
+    if (auto why = attention(n + i); !why.empty()) return why;
+  }
+  accepted_ = true;
+  if (auto why = command("commit", host_->commit(kOwner, accept)); !why.empty()) return why;
+  committed_ = first + accept;
+  if (auto why = command("set_length", host_->set_length(kOwner, committed_, committed_)); !why.empty()) return why;
+  for (uint32_t i = 0; i < accept; ++i) {
+    if (auto why = end_step(n + i); !why.empty()) return why;
+  }
+  drain();
+  return {};
+}
+
+std::string Replay::attention(uint32_t n) {
+  step_ = n;
+  const auto position = static_cast<uint32_t>(trace_.decode_positions()[n]);
   next_work_ = 0;
   outputs_due_ = uint64_t{dims_.L} * dims_.Hq;
   issue();
   if (auto why = until("decode step", [this] { return outputs_due_ == 0; }); !why.empty()) {
     return fmt::format("step {} (position {}): {}", n, position, why);
   }
+  return {};
+}
+
+std::string Replay::end_step(uint32_t n) {
+  const auto position = static_cast<uint32_t>(trace_.decode_positions()[n]);
   const bool scored = settings_.policy == Policy::kDynamic;
   if (scored) {
     uint32_t row = 0;
@@ -447,22 +533,45 @@ std::string Replay::step(uint32_t n) {
     if (!why.empty()) return why;
   }
   if (auto why = command("step_end", host_->step_end(kOwner, false, !scored)); !why.empty()) return why;
-  residency_->drained(host_->drain_log());
+  if (settings_.settle) host_->wait_promotions(kOwner);
+  drain();
   if (settings_.on_progress) settings_.on_progress(n + 1, settings_.steps != 0 ? settings_.steps : dims_.N);
   return {};
 }
 
+void Replay::drain() {
+  const auto records = host_->drain_log();
+  residency_->drained(records);
+  for (const auto& words : records) {
+    std::array<uint8_t, model::kLogRecordBytes> bytes{};
+    std::memcpy(bytes.data(), words.data(), bytes.size());
+    result_.log.records.push_back(model::LogRecord::decode(bytes));
+  }
+}
+
 std::string Replay::decode() {
   const uint32_t steps = settings_.steps != 0 ? std::min(settings_.steps, dims_.N) : dims_.N;
-  for (uint32_t n = 0; n < steps; ++n) {
-    if (auto why = step(n); !why.empty()) return why;
+  for (uint32_t n = 0; n < steps;) {
+    uint32_t done = 1;
+    if (settings_.draft != 0) {
+      const uint32_t drafts = std::min(settings_.draft, steps - n);
+      done = static_cast<uint32_t>(draft_rng_.below(drafts + 1));
+      if (auto why = speculate(n, drafts, done); !why.empty()) return why;
+    } else if (auto why = step(n); !why.empty()) {
+      return why;
+    }
+    n += done;
   }
   return {};
 }
 
 std::string Replay::finish() {
   const Counters c = host_->counters();
-  residency_->drained(host_->drain_log());
+  drain();
+  std::tie(result_.log.last_sequence, result_.log.last_crc) = host_->log_last();
+  if (const auto finding = model::verify(result_.log); !finding) {
+    result_.differences.add("event_log", bench_->cycle(), finding.text() + ", by the register pair");
+  }
   residency_->finish(bench_->cycle());
   const uint64_t bb = bench_->beat_bytes();
   result_.rows = rows_->counts();
@@ -475,7 +584,8 @@ std::string Replay::finish() {
   result_.hbm_table = c.table_beats * bb;
   result_.sram = c.sink_beats * bb;
   result_.sram_mass = c.merges == 0 ? 0 : c.mass / static_cast<double>(c.merges);
-  if (!(std::fabs(c.mass - result_.golden_mass) <= mass_resolution_)) {
+  // The counters also hold the merges of rejected drafts, which the trace knows nothing of.
+  if (result_.accepted == result_.drafted && !(std::fabs(c.mass - result_.golden_mass) <= mass_resolution_)) {
     result_.differences.add(
         "sink_mass", bench_->cycle(),
         fmt::format("the counters say {:.9f} over {} merges, exact attention {:.9f}, more than {:.2e} off", c.mass,
@@ -485,6 +595,7 @@ std::string Replay::finish() {
   result_.promoted = c.granted;
   result_.evicted = c.evicted;
   result_.refused = c.refused;
+  result_.placement = residency_->model().placement();
   result_.peak_slots = residency_->peak_slots();
   result_.sinks = residency_->sinks();
   result_.repromoted_rows = residency_->repromoted_tokens() * dims_.L * dims_.Hkv * KvCache::kPlanes;
@@ -498,6 +609,8 @@ std::string Replay::finish() {
 
 std::string Replay::run() {
   result_.outputs = trace::Outputs::for_trace(dims_);
+  result_.served.resize(result_.outputs.lse.size());
+  draft_rng_ = Rng(settings_.draft_seed).fork("drafts");
   for (uint32_t layer = 0; layer < dims_.L; ++layer) {
     for (uint32_t t = 0; t < dims_.T; ++t) {
       for (uint32_t h = 0; h < dims_.Hkv; ++h) {

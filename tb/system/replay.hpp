@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sw/models/event_log_file.hpp"
 #include "sw/trace/trace.hpp"
 #include "tb/system/bench.hpp"
 #include "tb/system/differences.hpp"
@@ -29,6 +30,11 @@ struct ReplaySettings {
   bool keep_and_follow = true;         // K with keep, V follows; false: one request for both planes
   uint32_t steps = 0;                  // decode steps to run; 0: all of the trace
   std::optional<uint32_t> burst_cost;  // BURST_COST; none: as after reset
+  /// Tokens drafted at a time, in a window; 0: none. A random number of each draft is accepted, the rows of the others
+  /// hold something else and are written again.
+  uint32_t draft = 0;
+  uint64_t draft_seed = 1;
+  bool settle = false;  // wait_promotions after each step_end, so that placements do not depend on time
   /// Called once rows and block table of the prefill are in memory.
   std::function<void(Bench&, const KvCache&)> on_start;
   /// Called at the beginning of each decode step, for tests that break something.
@@ -54,6 +60,8 @@ struct ReplayResult {
   uint64_t kv_needed = 0, hbm_bulk = 0, hbm_promotion = 0, hbm_dropped = 0, hbm_table = 0, sram = 0,
            repromoted_rows = 0;
 
+  uint64_t drafted = 0, accepted = 0, rolled_back = 0;  // tokens, tokens, windows
+  uint64_t draft_rows_from_sram = 0;                    // rows at or above the committed length: never
   std::vector<Placed> sinks;
   double sram_mass = 0;    // fraction of the attention mass that SRAM served, from the block's counters
   double golden_mass = 0;  // the same from exact attention; beyond the resolution of the counters it is a difference
@@ -63,6 +71,10 @@ struct ReplayResult {
   uint64_t promoted = 0, evicted = 0, refused = 0, peak_slots = 0;
 
   trace::Outputs outputs;
+  model::LogFile log;     // as software drained it, with the register pair
+  std::string placement;  // of the model at the end: every slot with owner, position, contract, E and runs
+  /// Positions from SRAM of each output, in the order of `outputs`.
+  std::vector<std::vector<uint32_t>> served;
   Differences differences;
 
   [[nodiscard]] uint64_t tokens_decoded() const { return outputs.N; }

@@ -150,22 +150,23 @@ void Storm::command() {
   const uint32_t owner = any_owner();
   const auto& view = env_.view(owner);
   const uint32_t length = view.valid ? std::max(view.length, 1U) : o.positions;
-  const uint32_t at = below(length);
+  // A few positions are asked for again and again.
+  const uint32_t at = rng_.percent(60) ? below(length) : std::min(length - 1, below(4) * 11);
   const auto pick = rng_.below(100);
-  if (pick < 42) {
-    const uint32_t dwell = rng_.percent(8) ? kPinned : below(4);
+  if (pick < 50) {
+    const uint32_t dwell = rng_.percent(5) ? kPinned : rng_.coin() ? 0 : below(16);
     const uint32_t profile = rng_.percent(1) ? below(9) : below(std::min(env_.caps().profiles, 3U));
     const uint64_t deadline = rng_.percent(30) ? env_.cycle() + rng_.below(4000) : 0;
     const uint64_t not_before = rng_.percent(15) ? env_.cycle() + rng_.below(600) : 0;
     env_.send(SystemEnv::promote(owner, at, profile, dwell, deadline, not_before), [this](const Completion& done) {
       ++(done.status == Status::kOk ? counts_.granted : counts_.refused);
     });
-  } else if (pick < 49) {
-    env_.send(SystemEnv::range(kOpLetGo, owner, at & ~7U, 1 + below(40)));
   } else if (pick < 53) {
+    env_.send(SystemEnv::range(kOpLetGo, owner, at & ~7U, 1 + below(20)));
+  } else if (pick < 55) {
     env_.send(SystemEnv::range(kOpAbort, owner, at & ~15U, 1 + below(40)));
   } else if (pick < 58) {
-    if (rng_.percent(4)) {
+    if (rng_.percent(2)) {
       env_.send(SystemEnv::simple(kOpRetire, owner, 1));
     } else {
       env_.send(SystemEnv::range(kOpRetire, owner, rng_.coin() ? at & ~15U : at, 1 + below(32)));
@@ -189,7 +190,7 @@ void Storm::owner_command(uint32_t owner) {
   auto& view = env_.view(owner);
   if (view.busy) return;
   const auto pick = rng_.below(100);
-  if (!view.valid || pick < 4) {
+  if (!view.valid || pick < 2) {
     SystemEnv::OwnerSpec spec;
     spec.length = 1 + below(o.positions);
     spec.committed = spec.length - below(std::min(spec.length, 6U));
@@ -210,10 +211,10 @@ void Storm::owner_command(uint32_t owner) {
       }
     }
     env_.set_owner(owner, spec);
-  } else if (pick < 8) {
+  } else if (pick < 5) {
     ++counts_.resets;
     env_.reset_owner(owner);
-  } else if (pick < 34) {
+  } else if (pick < 22) {
     const uint32_t pages = pages_of(view.length);
     const uint32_t shared = view.spec.prefix >= 0 ? view.spec.prefix_length / o.page_tokens : 0;
     if (pages <= shared) return;
@@ -230,7 +231,7 @@ void Storm::owner_command(uint32_t owner) {
       counts_.moved_pages += count;
       env_.move_pages(owner, page, count);
     }
-  } else if (pick < 50) {
+  } else if (pick < 40) {
     for (uint32_t p = 0; p < pages_of(view.length); ++p) {
       const bool shared = view.spec.prefix >= 0 && p < view.spec.prefix_length / o.page_tokens;
       if (!shared && rng_.coin()) env_.map_page(owner, p);
@@ -247,9 +248,11 @@ void Storm::speculate(uint32_t owner) {
   auto& view = env_.view(owner);
   const auto pick = rng_.below(10);
   if (pick < 3) {
-    if (view.level == 0 || rng_.percent(20)) {
+    if (view.level == 0 ? rng_.coin() : rng_.percent(20)) {
       ++counts_.windows;
       env_.open(owner);
+    } else if (view.level != 0) {
+      env_.commit(owner, below(view.length - view.committed + 1U));
     }
   } else if (pick < 6) {
     const uint32_t length = std::min(env_.options().positions, view.committed + kDraft);

@@ -97,7 +97,7 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
   };
   const std::vector<Case> cases = {
       {{}, {"subcommand"}},
-      {{"nonsense"}, {"'nonsense'", "replay, golden, diff, merge, info, capture, import, synth-trace"}},
+      {{"nonsense"}, {"'nonsense'", "replay, golden, diff, merge, info, capture, import, synth-trace, log, stress"}},
       {{"--nonsense"}, {""}},
       {{"replay"}, {"TRACE"}},
       {{"replay", kTrace, "more"}, {"more"}},
@@ -121,6 +121,10 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
       {{"replay", kTrace, "--out", out, "--json", out}, {"same file"}},
       {{"replay", kTrace, "--out", kTrace}, {"--out", kTrace, "overwritten"}},
       {{"replay", folder / "none"}, {folder / "none"}},
+      {{"replay", kTrace, "--log", folder / "no/log"}, {"--log", folder / "no"}},
+      {{"stress", "nonsense"}, {"'nonsense'", "--list"}},
+      {{"stress", "--seed", "x"}, {"--seed", "'x'"}},
+      {{"stress", "--log", out}, {"--log", "scenario"}},
       {{"golden", kTrace}, {"--out"}},
       {{"golden", folder / "none", "--out", out}, {folder / "none", "no such file"}},
       {{"golden", kTrace, "--out", kTrace}, {"overwritten"}},
@@ -155,7 +159,8 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
 TEST_CASE("every level has its help, on standard output with status 0", "[command]") {
   TempFolder folder;
   for (const std::vector<std::string>& level :
-       std::vector<std::vector<std::string>>{{}, {"replay"}, {"golden"}, {"diff"}, {"merge"}, {"info"}}) {
+       std::vector<std::vector<std::string>>{{}, {"replay"}, {"golden"}, {"diff"}, {"merge"}, {"info"},
+                                             {"log"}, {"stress"}}) {
     auto arguments = level;
     arguments.emplace_back("--help");
     const Outcome help = kvsink_run(folder, arguments);
@@ -165,7 +170,7 @@ TEST_CASE("every level has its help, on standard output with status 0", "[comman
   }
   const Outcome replay = kvsink_run(folder, {"replay", "--help"});
   for (const char* option : {"--config", "--policy", "--budget", "--tiers", "--home", "--latency", "--stall", "--seed",
-                             "--out", "--json", "--fst"}) {
+                             "--out", "--json", "--fst", "--log"}) {
     INFO(option);
     CHECK(holds(replay.out, option));
   }

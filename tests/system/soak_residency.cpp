@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
   kvsink::tb::StormCounts all;
   for (uint64_t run = 0; all.cycles < cycles && stop == 0 && all.equal(); ++run) {
     options.seed = seed * 100'000 + run;
-    options.command_gap = run % 3 == 0 ? 8 : run % 3 == 1 ? 24 : 80;
+    options.command_gap = run % 3 == 0 ? 4 : run % 3 == 1 ? 12 : 40;
     options.request_gap = run % 2 == 0 ? 20 : 60;
     all += kvsink::tb::storm(options, std::min(kRun, cycles - all.cycles));
     if (isatty(STDERR_FILENO) != 0) {

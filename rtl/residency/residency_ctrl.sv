@@ -371,6 +371,7 @@ module residency_ctrl
       .tag_o             (pl_tag),
       .start_o           (pl_start),
       .accept_i          (pl_accept),
+      .held_i            (cnt_t'(own_q.used_plan)),
       .again_i           (pl_again),
       .free_i            (pl_free),
       .grant_o           (pl_grant),
@@ -725,18 +726,18 @@ module residency_ctrl
     else if (!room_owner) so_status = StLogFull;
   end
 
-  // ---- what a plan of the owner in own_q may take (StPlan2, StVerdict2), beside what plans of its have left behind
+  // ---- what a plan of the owner in own_q may take (StPlan2, StVerdict2)
   plan_limits_t limits;
   always_comb begin
     limits = '0;
-    limits.slots = cnt_t'(own_q.used_plan) + least(
+    limits.slots = least(
       minus(
         cnt_t'(own_q.slot_max), cnt_t'(own_q.used) + minus(cnt_t'(own_q.slot_min), cnt_t'(own_q.used_own))
       ),
       minus(
         cnt_t'(cfg_i.sram_budget), used_q + reserve_q)
     );
-    limits.rows = cnt_t'(own_q.used_plan) +
+    limits.rows =
         minus(minus(cnt_t'(profiles[own_q.profile].slot_count), p_used_q[own_q.profile]), p_reserve_q[own_q.profile]);
     limits.entries = minus(least(cnt_t'(Entries), cnt_t'(tag_free_entries_i)), minimum_q);
     limits.committed = own_q.committed;
@@ -1490,10 +1491,10 @@ module residency_ctrl
           done_value0 = 32'(pl_slots);
           done_value1 = 64'(pl_entries);
           trace_d.data = 16'd1;
-          reserve_d = reserve_q + minus(pl_slots, cnt_t'(own_q.used_plan));
+          reserve_d = reserve_q + pl_slots;
           minimum_d = minimum_q + pl_entries;
-          p_reserve_d[own_q.profile] = p_reserve_q[own_q.profile] + minus(pl_slots, cnt_t'(own_q.used_plan));
-          p_minimum_d[own_q.profile] = p_minimum_q[own_q.profile] + pl_slots;
+          p_reserve_d[own_q.profile] = p_reserve_q[own_q.profile] + pl_slots;
+          p_minimum_d[own_q.profile] = p_minimum_q[own_q.profile] + pl_slots + cnt_t'(own_q.used_plan);
           if (sweeping_q && sw_q.kind == SwPressure) sw_d.dirty = 1'b1;
         end else begin
           pl_again = 1'b1;

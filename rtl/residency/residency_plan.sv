@@ -32,6 +32,7 @@ module residency_plan
     input logic                check_i,   // with tag and start of the command, unless again_i
     input logic                again_i,
     input logic                accept_i,
+    input cnt_t                held_i,    // with accept_i: slots that earlier plans of the owner still hold
     input cmd_t                cmd_i,
     input item_t               item_i,
     input logic         [31:0] start_i,
@@ -165,7 +166,8 @@ module residency_plan
       .wdata_i(item_i)
   );
 
-  // Whether a promotion is under contract at a step that is not before its own. Best effort counts in its own step.
+  // Whether a promotion keeps its slot at a step that is not before its own: under contract, or in a region that lasts.
+  // Best effort counts in its own step.
   function automatic logic holds(input plan_kind_e kind, input dwell_t dwell, input step_t own, input step_t at);
     return kind == PkPromote && (dwell == DwellPinned || at == own || (at - own) < step_t'(dwell));
   endfunction
@@ -173,8 +175,16 @@ module residency_plan
     return (c == '1) ? c : c + 16'd1;
   endfunction
 
-  logic item_holds;
-  assign item_holds = holds(item.kind, item.dwell, item.step, it_q.step);
+  logic item_holds, item_in_region;
+  always_comb begin
+    item_in_region = 1'b0;
+    for (int unsigned r = 0; r < PlanRegions; r++) begin
+      if (r < 32'(regions_q) && item.position >= region_q[r].first && item.position <= region_q[r].last &&
+          it_q.step >= region_q[r].from && (!region_q[r].ends || it_q.step < region_q[r].stop))
+        item_in_region = 1'b1;
+    end
+    item_holds = holds(item.kind, item.dwell, item.step, it_q.step) || (item.kind == PkPromote && item_in_region);
+  end
 
   // ---- item j against what can be said of it alone
   status_e alone;
@@ -469,6 +479,7 @@ module residency_plan
     end
     if (accept_i) begin
       state_d = PnActive;
+      slots_d = slots_q + held_i;
       step_d = '0;
       base_d = now_i;
       head_d = '0;

@@ -51,6 +51,7 @@ module residency_plans
     output logic    [15:0] tag_o,
     output logic    [31:0] start_o,
     input  logic           accept_i,
+    input  cnt_t           held_i,        // slots that the owner's earlier plans still hold
     input  logic           again_i,
     input  logic           free_i,
     // promotion of plan which_o
@@ -194,6 +195,7 @@ module residency_plans
         .check_i            ((act && sel[p] && kind == PkCommit) || (again_i && verdict_here)),
         .again_i,
         .accept_i           (accept_i && verdict_here),
+        .held_i,
         .cmd_i,
         .item_i             (new_item),
         .start_i,

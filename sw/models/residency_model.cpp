@@ -956,9 +956,9 @@ ResidencyModel::PlanLimits ResidencyModel::plan_limits(uint32_t owner, const Vie
   const auto positive = [](int64_t v) { return std::max<int64_t>(v, 0); };
   const int64_t guaranteed = positive(int64_t{o.slot_min} - used_own(owner));
   PlanLimits l;
-  l.slots = used_plan(owner) + std::min(positive(int64_t{o.slot_max} - used(owner) - guaranteed),
-                                        positive(int64_t{config_.sram_budget} - used_slots() - reserved(-1)));
-  l.rows = used_plan(owner) + positive(int64_t{free_rows(profile)} - reserved(o.profile));
+  l.slots = std::min(positive(int64_t{o.slot_max} - used(owner) - guaranteed),
+                     positive(int64_t{config_.sram_budget} - used_slots() - reserved(-1)));
+  l.rows = positive(int64_t{free_rows(profile)} - reserved(o.profile));
   l.entries = positive(int64_t{std::min(config_.entries, view.free_entries)} - min_sum());
   l.committed = o.committed;
   l.prefix_length = o.has_prefix ? o.prefix_length : 0;
@@ -1019,7 +1019,13 @@ ResidencyModel::PlanVerdict ResidencyModel::check_plan(const Plan& plan) const {
     for (uint32_t i = 0; i <= j; ++i) {
       const PlanItem& other = plan.items[i];
       if (other.kind != Kind::kPromote) continue;
-      if (other.dwell != kPinned && other.step != item.step && other.step + other.dwell <= item.step) continue;
+      // It keeps its slot under contract, and in a region that lasts.
+      const bool kept = std::any_of(plan.items.begin(), plan.items.begin() + j, [&](const PlanItem& r) {
+        return r.kind == Kind::kRegion && other.position >= r.position && other.position <= r.last &&
+               item.step >= r.step && (r.dwell == 0 || item.step < r.step + r.dwell);
+      });
+      const bool contract = other.dwell == kPinned || other.step == item.step || other.step + other.dwell > item.step;
+      if (!kept && !contract) continue;
       tokens.insert(other.position);
       granules.insert(other.position / 16);
     }
@@ -1129,7 +1135,7 @@ std::string ResidencyModel::plan_end(uint32_t number, bool accepted, const View&
   ++plan_counts_.accepted;
   answers_[plan.tag].push_back({Status::kOk, static_cast<uint32_t>(v.slots), static_cast<uint64_t>(v.entries)});
   plan.state = Plan::State::kActive;
-  plan.slots = v.slots;
+  plan.slots = v.slots + used_plan(plan.owner);  // beside what earlier plans still hold
   plan.entries = v.entries;
   return {};
 }

@@ -113,6 +113,31 @@ TEST_CASE("A plan is refused with the first item that fails, and why", "[residen
     CHECK(d.value0 == 17);
     CHECK(d.value1 == 16);
   }
+  SECTION("what keeps its slot in a region, though its contract has ended") {
+    REQUIRE(e.run(simple(kSetOwner, 0)).status == kOk);
+    REQUIRE(e.run(set_owner(0, {.slot_max = 2})).status == kOk);
+    const std::vector<Cmd> items{plan_region(0, 0, 16, 0, 3), plan_promote(0, 1, 1), plan_promote(0, 2, 1),
+                                 plan_promote(0, 50, 1, 2)};
+    refused(e, items, 3, kBudget);
+    auto later = items;
+    later[3] = plan_promote(0, 50, 1, 3);  // the region has ended
+    CHECK(hand_over(e, 0, later).value0 == 2);
+  }
+  SECTION("what an earlier plan still holds is no room for the next") {
+    CHECK(hand_over(e, 0, {plan_promote(0, 1, kPinned), plan_promote(0, 2, kPinned)}).value0 == 2);
+    REQUIRE(comes(e, 0, 1));
+    REQUIRE(comes(e, 0, 2));
+    REQUIRE(e.run({.op = kPlan, .flags = kPlanDrop, .owner = 0}).status == kOk);
+    std::vector<Cmd> items;
+    for (uint32_t i = 0; i < 7; ++i) items.push_back(plan_promote(0, 100 + i, kPinned, i / 3));
+    refused(e, items, 6, kNoSlot);
+    items.pop_back();
+    REQUIRE(hand_over(e, 0, items).value0 == 6);
+    for (uint32_t i = 0; i < 6; ++i) {
+      if (i == 3) REQUIRE(step_end(e).status == kOk);
+      CHECK(comes(e, 0, 100 + i));
+    }
+  }
   SECTION("more beats than a window holds") {
     e.promo_floor = 2;  // 1/16 of the beats
     const uint32_t two = 2 * kSlotBeats * 16;
@@ -268,6 +293,7 @@ TEST_CASE("A planned promotion without room is tried again, and recorded when it
   REQUIRE(e.run({.op = kPlan, .flags = kPlanDrop, .owner = 0}).status == kOk);
 
   REQUIRE(e.run(range(kLetGo, 0, 100, 2)).status == kOk);
+  REQUIRE(e.run(range(kLetGo, 0, 3, 1)).status == kOk);
   e.settle_down();
   // Software takes the budget away below the plan: the promotion is tried until its deadline, then the plan goes on.
   REQUIRE(hand_over(e, 0, {plan_promote(0, 9, 1, 1, {.deadline = 700}), plan_promote(0, 3, 9, 1)}).status == kOk);

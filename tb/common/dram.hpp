@@ -21,19 +21,25 @@ namespace kvsink::tb {
 
 /// The part; the defaults are those of an HBM pseudo channel, 1 ns a cycle.
 struct DramTiming {
-  uint32_t banks = 16;        // a power of two
-  uint32_t row_bytes = 1024;  // a power of two
-  uint32_t trcd = 14;         // activate to read
-  uint32_t trp = 14;          // precharge to activate, and to refresh
-  uint32_t tras = 33;         // activate to precharge
-  uint32_t trtp = 4;          // read to precharge
-  uint32_t tfaw = 16;         // the fifth of any five activates comes this long after the first
-  uint32_t tcl = 14;          // read to its data
-  uint32_t trefi = 3900;      // a refresh of all banks falls due every trefi cycles; 0: never
-  uint32_t trfc = 260;        // and takes this long
-  uint32_t queue = 64;        // pieces of reads (a piece lies in one row) that the controller sees at once
-  uint32_t patience = 1000;   // a piece that waited longer has its bank to itself
+  uint32_t banks = 16;         // a power of two
+  uint32_t row_bytes = 1024;   // a power of two
+  uint32_t trcd = 14;          // activate to read
+  uint32_t trp = 14;           // precharge to activate, and to refresh
+  uint32_t tras = 33;          // activate to precharge
+  uint32_t trtp = 4;           // read to precharge
+  uint32_t tfaw = 16;          // the fifth of any five activates comes this long after the first
+  uint32_t tcl = 14;           // read to its data
+  uint32_t trefi = 3900;       // a refresh of all banks falls due every trefi cycles; 0: never
+  uint32_t trfc = 260;         // and takes this long
+  uint32_t first_refresh = 0;  // cycle in which the first one falls due; 0: trefi
+  uint32_t queue = 64;         // pieces of reads (a piece lies in one row) that the controller sees at once
+  uint32_t patience = 1000;    // a piece that waited longer has its bank to itself
 };
+
+/// Cycle in which refresh number n (from 0) falls due.
+constexpr uint64_t dram_refresh_due(const DramTiming& t, uint64_t n) {
+  return (t.first_refresh != 0 ? t.first_refresh : t.trefi) + n * t.trefi;
+}
 
 /// One command, for who checks the rules from outside.
 struct DramCommand {
@@ -148,7 +154,7 @@ class DramBanks {
   DramTiming t_;
   std::vector<Bank> banks_;
   std::deque<uint64_t> activates_;
-  uint64_t next_ = t_.trefi;
+  uint64_t next_ = dram_refresh_due(t_, 0);
   bool due_ = false;
   bool begun_ = false;
   uint64_t over_ = 0;
@@ -280,7 +286,7 @@ inline uint64_t with_refresh(const DramTiming& t, uint64_t work, uint64_t dead) 
   if (t.trefi == 0) return work;
   uint64_t refreshes = 0;
   // The last read is tcl before the end; a refresh that falls due before it comes before it.
-  while (work + refreshes * dead > (refreshes + 1) * t.trefi + t.tcl) ++refreshes;
+  while (work + refreshes * dead > dram_refresh_due(t, refreshes) + t.tcl) ++refreshes;
   return work + refreshes * dead;
 }
 
@@ -317,7 +323,7 @@ inline void dram_bounds(const DramTiming& t, std::span<const DramRead> reads, ui
     const uint64_t spans = (paid + 3) / 4 * t.tfaw;
     // The last activate, its first read and the data.
     end = spans + refreshes * t.trfc + t.trcd + 1 + t.tcl;
-    if (t.trefi == 0 || spans + refreshes * t.trfc < (refreshes + 1) * t.trefi) break;
+    if (t.trefi == 0 || spans + refreshes * t.trfc < dram_refresh_due(t, refreshes)) break;
   }
   v.four_activates = activates == 0 ? 0 : end;
   v.bound = std::max({v.data_bus, v.busiest_bank, v.four_activates});

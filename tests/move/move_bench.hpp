@@ -333,9 +333,9 @@ class Bench {
     }
     if (dut.m_axi_arvalid_o != 0 && dut.m_axi_arready_i != 0) {
       reads.push_back({dut.m_axi_araddr_o, dut.m_axi_arlen_o + 1U});
-      if (reads.size() == 1) first_read = now;
+      if (reads.size() == 1) first_read = memory.cycle();
     }
-    if (dut.m_axi_rvalid_i != 0) last_beat = now;
+    if (dut.m_axi_rvalid_i != 0) last_beat = memory.cycle();
     memory.tick({dut.m_axi_arvalid_o != 0, dut.m_axi_arid_o, dut.m_axi_araddr_o, dut.m_axi_arlen_o, dut.m_axi_arsize_o,
                  dut.m_axi_arburst_o},
                 dut.m_axi_rready_o != 0);

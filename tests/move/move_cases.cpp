@@ -325,7 +325,9 @@ Banked banked(const std::string& name, Bench& b, uint32_t latency, double wanted
   out.wanted = wanted;
   const uint64_t activations = b.memory.dram().activations;
   b.drain();
-  const tb::DramTiming& t = *b.memory.config().dram;
+  // The schedulers begin at the first address, with the next refresh as far away as it was for the design.
+  tb::DramTiming t = *b.memory.config().dram;
+  t.first_refresh = static_cast<uint32_t>(t.trefi - b.first_read % t.trefi);
   const auto v = tb::dram_judge(t, b.reads, kBeatBytes);
   // An idle channel takes trcd + tcl cycles; the port adds the rest of its latency, once.
   const uint64_t port = latency - t.trcd - t.tcl;

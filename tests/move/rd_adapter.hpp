@@ -124,7 +124,7 @@ struct Dut {
     if (t.desc_valid_i != 0 && t.desc_ready_o != 0) queue_.pop_front();
     if (!settings_.empty()) {
       settings_.pop_front();
-      if (settings_.empty()) quiet_ = 4;  // the units look at layout and profiles two cycles later
+      if (settings_.empty()) quiet_ = 18;  // layout and profiles are in force 16 cycles later
     } else if (quiet_ != 0) {
       --quiet_;
     }

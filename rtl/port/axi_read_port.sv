@@ -215,7 +215,8 @@ module axi_read_port
 
   always_comb begin
     paid_beats = '0;
-    if (taken && !grant[Promo]) paid_beats = beats;
+    // A table read beside which bulk waits pays nothing: it would keep promotion ahead of bulk for ever.
+    if (grant[Bulk] || (grant[Table] && !asks[Bulk])) paid_beats = beats;
     else if (!m_axi_rvalid_i && !asks[Bulk]) paid_beats = 9'd1;
     gain = credit_t'({1'b0, paid_beats}) * credit_t'({1'b0, share});
     price = (credit_t'({1'b0, beats}) <<< ShareW) - credit_t'({1'b0, beats}) * credit_t'({1'b0, share});

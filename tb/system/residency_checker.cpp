@@ -34,7 +34,7 @@ constexpr uint64_t kTop = 1;
 constexpr double kScoreOne = 16384.0;
 // Records that may be on their way from the controller to the log, or leave it, between the event that the monitor sees
 // and the cycle in which the controller looks at the room.
-constexpr uint32_t kLogDoubt = 3;
+constexpr uint32_t kLogDoubt = 6;
 
 uint32_t u32(uint64_t value) { return static_cast<uint32_t>(value); }
 
@@ -259,13 +259,13 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
       check(e.cycle, [&](ResidencyModel& m) { return m.sweep_end(); });
       break;
     case kTrPlanStart:
-      check(e.cycle, model_.plan_start(slot, view(e)));
+      decide(e.cycle, seen, [\&](ResidencyModel\& m) { return m.plan_start(slot, seen); });
       break;
     case kTrPlanEnd:
-      check(e.cycle, model_.plan_end(slot, e.f[2] != 0, view(e)));
+      decide(e.cycle, seen, [\&](ResidencyModel\& m) { return m.plan_end(slot, e.f[2] != 0, seen); });
       break;
     case kTrPlanItem:
-      check(e.cycle, model_.plan_item(slot, e.f[2] != 0, view(e)));
+      decide(e.cycle, seen, [\&](ResidencyModel\& m) { return m.plan_item(slot, e.f[2] != 0, seen); });
       break;
     default:
       differ("residency_ctrl", e.cycle, fmt::format("event {} is unknown", e.f[0]));

@@ -216,7 +216,9 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
     }
     case kTrWalk: {
       const ProbeEvent w = pop(walks_);
-      check(e.cycle, [&](ResidencyModel& m) { return m.walk_answer(slot, static_cast<Status>(w.f[0]), u32(w.f[2]), w.f[3] != 0); });
+      check(e.cycle, [&](ResidencyModel& m) {
+        return m.walk_answer(slot, static_cast<Status>(w.f[0]), u32(w.f[2]), w.f[3] != 0);
+      });
       break;
     }
     case kTrProgress: {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Isolation by paired runs: an owner does the same each time while another tenant's traffic varies, from none to the worst
-// it can do. What the owner sees stays equal: rows and their paths, statuses, records without time; and its delay stays
-// within the bounds of docs/theory/isolation.md.
+// Isolation by paired runs: an owner does the same each time while another tenant's traffic varies, from none to the
+// worst it can do. What the owner sees stays equal: rows and their paths, statuses, records without time; and its delay
+// stays within the bounds of docs/theory/isolation.md.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -28,8 +28,10 @@ enum class Other { kNone, kReads, kPromotions, kRemovals, kFaults, kEverything }
 /// What the victim saw, in order.
 struct Seen {
   std::vector<std::string> statuses;
-  std::vector<std::tuple<uint32_t, uint32_t, uint32_t, int, std::vector<uint8_t>>> rows;  // request, plane, position, path
-  std::vector<std::tuple<unsigned, unsigned, uint32_t, uint32_t, uint32_t>> records;      // kind, cause, position, word, slot
+  std::vector<std::tuple<uint32_t, uint32_t, uint32_t, int, std::vector<uint8_t>>>
+      rows;  // request, plane, position, path
+  std::vector<std::tuple<unsigned, unsigned, uint32_t, uint32_t, uint32_t>>
+      records;  // kind, cause, position, word, slot
   uint32_t longest_promotion = 0, longest_sweep = 0;
   uint64_t longest_read = 0;
   uint64_t others = 0;  // commands and requests of the other tenant
@@ -95,14 +97,14 @@ class Pair {
   }
 
   Seen run() {
-    // Three of its six slots a round: those of the round before may still wait for their records. What an owner asks for
-    // beyond its share waits for its own slots to leave, and so for time (docs/theory/isolation.md).
+    // Three of its six slots a round: those of the round before may still wait for their records. What an owner asks
+    // for beyond its share waits for its own slots to leave, and so for time (docs/theory/isolation.md).
     for (uint32_t round = 0; round < 12; ++round) {
       for (uint32_t i = 0; i < 3; ++i) promote((round * 7 + i * 13) % kLength, 1 + i);
       promote((round * 7) % kLength, 9);  // it has a slot already
       command(SystemEnv::simple(tb::kOpWait, kVictim));
       read(0, kLength, round % 2);
-      promote(kLength + 3, 1);  // beyond its length
+      promote(kLength + 3, 1);                        // beyond its length
       command(SystemEnv::promote(kVictim, 1, 7, 1));  // no such profile
       command(SystemEnv::simple(tb::kOpStepEnd, kVictim, 2));
       if (round % 4 == 2) {
@@ -137,7 +139,9 @@ class Pair {
 
  private:
   static std::string fmt(unsigned op) { return "opcode " + std::to_string(op) + ": "; }
-  [[nodiscard]] bool does(Other what) const { return other_ == what || (other_ == Other::kEverything && what != Other::kFaults); }
+  [[nodiscard]] bool does(Other what) const {
+    return other_ == what || (other_ == Other::kEverything && what != Other::kFaults);
+  }
 
   // The other tenant: owners 0, 1 and 3, as fast as the block takes it.
   void disturb() {
@@ -204,8 +208,7 @@ TEST_CASE("what another tenant does changes no row, path, status or record of an
   REQUIRE(alone.rows.size() > 2000);
   REQUIRE(alone.records.size() > 40);
   CHECK(std::any_of(alone.rows.begin(), alone.rows.end(), [](const auto& r) { return std::get<3>(r) == 1; }));
-  for (const Other other :
-       {Other::kReads, Other::kPromotions, Other::kRemovals, Other::kFaults, Other::kEverything}) {
+  for (const Other other : {Other::kReads, Other::kPromotions, Other::kRemovals, Other::kFaults, Other::kEverything}) {
     CAPTURE(static_cast<int>(other));
     Pair pair(other);
     const Seen seen = pair.run();

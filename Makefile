@@ -133,7 +133,7 @@ soak-movement: configure ## every bin of layout x row x page x tier x outcome, e
 	@cmake --build $(BUILD) -j $(JOBS) --target test_move_coverage
 	@KVSINK_SEED=$(SEED) $(BUILD)/tests/test_move_coverage '[soak]'
 
-soak-residency: configure ## CYCLES of random traffic on the whole block beside the untimed model, two processes (10^7: about 5 minutes)
+soak-residency: configure ## CYCLES of random traffic on the whole block beside the untimed model, two processes (10^7: about 2 minutes)
 	@cmake --build $(BUILD) -j $(JOBS) --target soak_residency
 	@half=$$(( $(CYCLES) / 2 )); $(BUILD)/tests/soak_residency $$half $(SEED) default > $(BUILD)/soak_residency.1 & first=$$!; \
 	  $(BUILD)/tests/soak_residency $$half $$(( $(SEED) + 1000 )) default > $(BUILD)/soak_residency.2; second=$$?; \

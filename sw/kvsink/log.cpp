@@ -53,12 +53,9 @@ int cmd_log(const LogOptions& options) {
     }
   }
   if (options.json) {
-    const ordered_json json = {{"file", options.file},
-                               {"records", log->records.size()},
-                               {"shown", records},
-                               {"last_sequence", log->last_sequence},
-                               {"whole", whole},
-                               {"finding", verdict}};
+    const ordered_json json = {{"file", options.file}, {"records", log->records.size()},
+                               {"shown", records},     {"last_sequence", log->last_sequence},
+                               {"whole", whole},       {"finding", verdict}};
     if (const auto ok = write_text(*options.json, json.dump(1) + "\n"); !ok) return fail(ok.error());
   }
   if (!options.json || *options.json != "-") {

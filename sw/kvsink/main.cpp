@@ -185,7 +185,8 @@ Result<void> check_replay(const ReplayOptions& o) {
   if (o.tiers && !std::filesystem::is_regular_file(*o.tiers, ignored)) {
     return Error{fmt::format("--tiers: {} is not a file", *o.tiers)};
   }
-  for (const auto& [flag, path] : {std::pair("--out", &o.out), {"--json", &o.json}, {"--fst", &o.fst}, {"--log", &o.log}}) {
+  for (const auto& [flag, path] :
+       {std::pair("--out", &o.out), {"--json", &o.json}, {"--fst", &o.fst}, {"--log", &o.log}}) {
     if (auto ok = check_output(flag, *path, o.trace); !ok) {
       return ok;
     }
@@ -229,10 +230,10 @@ int run(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
-      return fail(
-          {fmt::format("'{}' is not one of replay, golden, diff, merge, info, capture, import, synth-trace, log, stress "
-                       "(see kvsink --help)",
-                       argv[1])});
+      return fail({fmt::format(
+          "'{}' is not one of replay, golden, diff, merge, info, capture, import, synth-trace, log, stress "
+          "(see kvsink --help)",
+          argv[1])});
     }
     return fail({std::string(error.what()) + " (see kvsink --help)"});
   }

@@ -43,10 +43,10 @@ ordered_json to_json(const std::string& name, const StressOptions& options, cons
   json["config"] = command::name(options.config);
   json["seed"] = options.seed;
   json["equal"] = r.equal();
-  json["rows"] = {{"checked", r.rows.checked},       {"sram", r.rows.sink},
-                  {"hbm", r.rows.bulk},              {"errors", r.rows.errors},
-                  {"wrong", r.rows.wrong},           {"missing", r.rows.missing},
-                  {"repeated", r.rows.repeated},     {"false_miss", r.rows.false_miss},
+  json["rows"] = {{"checked", r.rows.checked},    {"sram", r.rows.sink},
+                  {"hbm", r.rows.bulk},           {"errors", r.rows.errors},
+                  {"wrong", r.rows.wrong},        {"missing", r.rows.missing},
+                  {"repeated", r.rows.repeated},  {"false_miss", r.rows.false_miss},
                   {"false_hit", r.rows.false_hit}};
   json["cycles"] = r.cycles;
   json["commands"] = r.commands;

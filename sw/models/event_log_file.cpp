@@ -75,8 +75,8 @@ Result<LogFile> read_log(const std::string& path) {
   }
   const uint32_t crc = crc32(0, std::span(bytes).first(kCrcAt));
   if (word_at(bytes, kCrcAt) != crc) {
-    return Error{fmt::format("{}: the header is damaged (CRC {:#010x}, expected {:#010x})", path,
-                             word_at(bytes, kCrcAt), crc)};
+    return Error{
+        fmt::format("{}: the header is damaged (CRC {:#010x}, expected {:#010x})", path, word_at(bytes, kCrcAt), crc)};
   }
   if (word_at(bytes, 8) != kLogHeaderBytes || word_at(bytes, 12) != kLogRecordBytes) {
     return Error{fmt::format("{}: header of {} and records of {} bytes, this program knows {} and {}", path,

@@ -57,8 +57,8 @@ class Bench {
   std::function<void(Path, const RowBeat&)> on_row_beat;
   std::function<void(const MergedOut&)> on_merged;
   std::function<void(const std::array<uint32_t, 8>&)> on_done;  // completions of the command stream
-  std::function<void(const ProbeEvent&)> on_probe;  // events inside, in the order of their cycle
-  std::function<void()> on_cycle;  // before each cycle: whoever makes traffic
+  std::function<void(const ProbeEvent&)> on_probe;              // events inside, in the order of their cycle
+  std::function<void()> on_cycle;                               // before each cycle: whoever makes traffic
   /// Whether a stream may be taken at all in this cycle (for tests that hold one back); unset: always.
   std::function<bool(Path)> may_take;
 

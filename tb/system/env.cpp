@@ -240,8 +240,7 @@ std::shared_ptr<SystemEnv::Content> SystemEnv::hand_out() {
 
 void SystemEnv::write_word(Life& life, uint32_t page, const Content* content) {
   bench_->memory().write32(life.table + uint64_t{4} * page,
-                           content == nullptr ? kUnmapped
-                                              : generation_[content->block] << kBlockBits | content->block);
+                           content == nullptr ? kUnmapped : generation_[content->block] << kBlockBits | content->block);
 }
 
 void SystemEnv::give_back(const std::shared_ptr<Life>& life) {
@@ -283,7 +282,8 @@ void SystemEnv::send(const Command& c, Then then) {
 Completion SystemEnv::run(const Command& command) {
   std::optional<Completion> answer;
   send(command, [&](const Completion& done) { answer = done; });
-  until("a command", [&] { return answer.has_value(); }, kHang);
+  until(
+      "a command", [&] { return answer.has_value(); }, kHang);
   return answer.value_or(Completion{Status::kBusy, 0, 0});
 }
 
@@ -300,7 +300,9 @@ Command SystemEnv::promote(uint32_t owner, uint32_t position, uint32_t profile, 
 Command SystemEnv::range(Opcode op, uint32_t owner, uint32_t first, uint32_t count) {
   return {.op = op, .owner = owner, .first = first, .count = count};
 }
-Command SystemEnv::simple(Opcode op, uint32_t owner, uint8_t flags) { return {.op = op, .flags = flags, .owner = owner}; }
+Command SystemEnv::simple(Opcode op, uint32_t owner, uint8_t flags) {
+  return {.op = op, .flags = flags, .owner = owner};
+}
 
 // A command after which the owner has the context `next`; until its completion either may be the one that counts.
 void SystemEnv::change(uint32_t owner, Context next, const Command& command, std::function<void(bool)> after,
@@ -337,7 +339,8 @@ void SystemEnv::set_owner(uint32_t owner, const OwnerSpec& spec, const Then& the
   const uint32_t pages = (spec.length + options_.page_tokens - 1) / options_.page_tokens;
   for (uint32_t page = 0; page < max_pages_; ++page) {
     std::shared_ptr<Content> content;
-    if (page < pages && (spec.prefix < 0 || (page + 1) * options_.page_tokens > spec.prefix_length)) content = hand_out();
+    if (page < pages && (spec.prefix < 0 || (page + 1) * options_.page_tokens > spec.prefix_length))
+      content = hand_out();
     write_word(*life, page, content.get());
     life->pages[page].push_back({content, cycle(), kAlways});
   }
@@ -538,9 +541,8 @@ bool SystemEnv::is_read(uint32_t owner) const {
 }
 
 bool SystemEnv::fault_touches(uint64_t first, uint64_t bytes, uint64_t since) const {
-  return std::any_of(faults_.begin(), faults_.end(), [&](const FaultTime& f) {
-    return f.to >= since && f.first < first + bytes && first < f.end;
-  });
+  return std::any_of(faults_.begin(), faults_.end(),
+                     [&](const FaultTime& f) { return f.to >= since && f.first < first + bytes && first < f.end; });
 }
 
 bool SystemEnv::contents_allow(const Life& life, const Row& row, uint64_t since, bool& reason) const {
@@ -555,7 +557,8 @@ bool SystemEnv::contents_allow(const Life& life, const Row& row, uint64_t since,
       continue;
     }
     if (row.error) {
-      if (fault_touches(address(*m.content, token, row.request->layer, row.request->head, row.plane), row_bytes_, since))
+      if (fault_touches(address(*m.content, token, row.request->layer, row.request->head, row.plane), row_bytes_,
+                        since))
         reason = true;
       continue;
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Serving software and compute side around a Bench, for many owners at once: physical blocks that are handed out, filled,
-// moved, freed and used again; owners, prefixes, windows; commands on the command stream; row requests.
+// Serving software and compute side around a Bench, for many owners at once: physical blocks that are handed out,
+// filled, moved, freed and used again; owners, prefixes, windows; commands on the command stream; row requests.
 //
 // Software here keeps the rules of docs/programming.md and may be in any order otherwise. What rows hold is known from
 // the blocks alone: every block gets contents of its own each time it is handed out, and a row may come with any of the
 // contents that its position had between the acceptance of the request and the delivery of the row, and no other. An
-// error flag needs a reason of the same time: an owner or a length that was not there, an unmapped block, a bus error, a
-// retire, a list that was not kept.
+// error flag needs a reason of the same time: an owner or a length that was not there, an unmapped block, a bus error,
+// a retire, a list that was not kept.
 #pragma once
 
 #include <array>
@@ -143,7 +143,8 @@ class SystemEnv {
   /// Reads of [first, end) answer with errors until clear_faults().
   void fail_reads(uint64_t first, uint64_t end);
   void clear_faults();
-  [[nodiscard]] uint64_t row_address(uint32_t owner, uint32_t position, uint32_t layer, uint32_t head, uint32_t plane) const;
+  [[nodiscard]] uint64_t row_address(uint32_t owner, uint32_t position, uint32_t layer, uint32_t head,
+                                     uint32_t plane) const;
   [[nodiscard]] bool mapped(uint32_t owner, uint32_t page) const {
     return books_[owner].life && books_[owner].life->pages[page].back().content;
   }

@@ -222,7 +222,7 @@ Counters Host::counters() {
 std::vector<std::array<uint32_t, 8>> Host::drain_log() {
   std::vector<std::array<uint32_t, 8>> records;
   kvs_record record{};
-  while (kvs_take_record(&impl_->driver, &record) == KVS_OK) {
+  while (records.size() < impl_->driver.caps.log_records && kvs_take_record(&impl_->driver, &record) == KVS_OK) {
     std::array<uint32_t, 8> words{};
     std::copy_n(record.raw, words.size(), words.begin());
     records.push_back(words);

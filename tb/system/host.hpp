@@ -96,7 +96,7 @@ class Host {
   Answer commit(uint32_t owner, uint32_t count);
   Answer wait_promotions(uint32_t owner);
   Counters counters();
-  /// Takes all records that the log holds.
+  /// Takes the records that the log holds, at most as many as its ring has: others may come as fast.
   std::vector<std::array<uint32_t, 8>> drain_log();
   /// Sequence and CRC of the last record written, of one moment.
   std::pair<uint32_t, uint32_t> log_last();

@@ -106,7 +106,7 @@ class Replay {
 
   uint32_t step_ = 0;
   uint32_t committed_ = 0;
-  bool accepted_ = true;                     // of the draft at hand
+  bool accepted_ = true;                   // of the draft at hand
   std::map<uint32_t, uint64_t> rejected_;  // positions whose rows hold a draft's other contents, and which
   Rng draft_rng_{0};
   uint32_t next_work_ = 0;  // of layers * kv_heads in this step
@@ -231,7 +231,8 @@ void Replay::write_rows(uint32_t position) {
 // fp16 values below 1, no special ones, that no trace has.
 void Replay::draft_row(uint64_t version, uint32_t layer, uint32_t plane, uint32_t position, uint32_t head) {
   std::fill(row_scratch_.begin(), row_scratch_.end(), uint8_t{0});
-  const uint64_t key = mix64(version) ^ (uint64_t{layer} << 48 | uint64_t{plane} << 40 | uint64_t{head} << 32 | position);
+  const uint64_t key =
+      mix64(version) ^ (uint64_t{layer} << 48 | uint64_t{plane} << 40 | uint64_t{head} << 32 | position);
   for (uint32_t i = 0; i < dims_.d; ++i) {
     const auto bits = static_cast<uint16_t>(mix64(key + (uint64_t{i} << 52)) & 0xb7ffU);
     std::memcpy(row_scratch_.data() + 2 * i, &bits, 2);

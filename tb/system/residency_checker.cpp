@@ -34,7 +34,7 @@ constexpr uint64_t kTop = 1;
 constexpr double kScoreOne = 16384.0;
 // Records that may be on their way from the controller to the log, or leave it, between the event that the monitor sees
 // and the cycle in which the controller looks at the room.
-constexpr uint32_t kLogDoubt = 3;
+constexpr uint32_t kLogDoubt = 6;
 
 uint32_t u32(uint64_t value) { return static_cast<uint32_t>(value); }
 
@@ -216,7 +216,9 @@ void ResidencyChecker::trace(const ProbeEvent& e) {
     }
     case kTrWalk: {
       const ProbeEvent w = pop(walks_);
-      check(e.cycle, [&](ResidencyModel& m) { return m.walk_answer(slot, static_cast<Status>(w.f[0]), u32(w.f[2]), w.f[3] != 0); });
+      check(e.cycle, [&](ResidencyModel& m) {
+        return m.walk_answer(slot, static_cast<Status>(w.f[0]), u32(w.f[2]), w.f[3] != 0);
+      });
       break;
     }
     case kTrProgress: {

@@ -181,7 +181,8 @@ void RowScoreboard::complete(Path path, Open& open, const Assembly& row, uint64_
            fmt::format("plane {} position {} was expected on the {} stream", row.plane, row.position,
                        name(path == Path::kBulk ? Path::kSink : Path::kBulk)));
   }
-  const auto want = judge_ ? std::span<const uint8_t>() : expected_(request.owner, request.layer, row.plane, row.position, request.head);
+  const auto want = judge_ ? std::span<const uint8_t>()
+                           : expected_(request.owner, request.layer, row.plane, row.position, request.head);
   if (row.bytes.size() != std::size_t{row_beats_} * beat_bytes_) {
     ++counts_.wrong;
     differ(path, cycle, request,

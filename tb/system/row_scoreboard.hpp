@@ -46,8 +46,8 @@ struct Row {
   std::span<const uint8_t> bytes;  // row_stride bytes
 };
 
-/// What is wrong with the contents of a complete row, or with its error flag; empty: nothing. For surroundings in which a
-/// row may have one of several contents.
+/// What is wrong with the contents of a complete row, or with its error flag; empty: nothing. For surroundings in which
+/// a row may have one of several contents.
 using RowJudge = std::function<std::string(const Row&)>;
 
 class RowScoreboard {

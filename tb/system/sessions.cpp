@@ -29,7 +29,8 @@ class Sessions {
   void run(uint32_t sessions) {
     const uint32_t owners = env_.options().owners;
     env_.on_row = [this](const Row& row) { count(row); };
-    expect(env_.set_profile(0, 0, env_.options().layers, (uint64_t{1} << env_.options().kv_heads) - 1, 3, 0, 16, 0).empty(),
+    expect(env_.set_profile(0, 0, env_.options().layers, (uint64_t{1} << env_.options().kv_heads) - 1, 3, 0, 16, 0)
+               .empty(),
            "the profile is set");
     SystemEnv::OwnerSpec prefix;
     prefix.length = prefix.committed = kPrefixLength;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-
 namespace kvsink::tb {
 namespace {
 
@@ -158,9 +157,8 @@ void Storm::command() {
     const uint32_t profile = rng_.percent(1) ? below(9) : below(std::min(env_.caps().profiles, 3U));
     const uint64_t deadline = rng_.percent(30) ? env_.cycle() + rng_.below(4000) : 0;
     const uint64_t not_before = rng_.percent(15) ? env_.cycle() + rng_.below(600) : 0;
-    env_.send(SystemEnv::promote(owner, at, profile, dwell, deadline, not_before), [this](const Completion& done) {
-      ++(done.status == Status::kOk ? counts_.granted : counts_.refused);
-    });
+    env_.send(SystemEnv::promote(owner, at, profile, dwell, deadline, not_before),
+              [this](const Completion& done) { ++(done.status == Status::kOk ? counts_.granted : counts_.refused); });
   } else if (pick < 53) {
     env_.send(SystemEnv::range(kOpLetGo, owner, at & ~7U, 1 + below(20)));
   } else if (pick < 55) {

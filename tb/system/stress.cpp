@@ -18,9 +18,9 @@ using model::Event;
 using model::Status;
 
 constexpr uint32_t kPinned = 0xffff;
-constexpr uint32_t kSlots = 32;     // of the one profile that the scenarios use
+constexpr uint32_t kSlots = 32;  // of the one profile that the scenarios use
 constexpr uint32_t kPage = 16;
-constexpr uint32_t kAnswer = 8;     // cycles within which a promotion is answered
+constexpr uint32_t kAnswer = 8;  // cycles within which a promotion is answered
 
 /// What the scenarios share: owners, promotions and reads in one line each, and what must hold.
 class Scene {
@@ -137,7 +137,8 @@ void sram_exhaustion(Scene& s) {
     }
     if (i % 8 == 0) s.env.drain();
   }
-  s.expect(granted == kSlots - 4, fmt::format("{} of {} promotions above the minimum are granted", granted, kSlots - 4));
+  s.expect(granted == kSlots - 4,
+           fmt::format("{} of {} promotions above the minimum are granted", granted, kSlots - 4));
   for (uint32_t i = 0; i < 4; ++i) {
     s.expect(s.promote(1, i, kPinned) == Status::kOk, "a promotion below the owner's minimum is granted");
   }
@@ -318,10 +319,10 @@ void dma_congestion(Scene& s) {
   for (uint32_t round = 0; round < 12; ++round) {
     for (uint32_t i = 0; i < 8; ++i) {
       const uint32_t o = i % 3;
-      granted += s.promote(o, static_cast<uint32_t>(s.rng.below(96)), 1, s.env.cycle() + 40 + s.rng.below(300)) ==
-                         Status::kOk
-                     ? 1
-                     : 0;
+      granted +=
+          s.promote(o, static_cast<uint32_t>(s.rng.below(96)), 1, s.env.cycle() + 40 + s.rng.below(300)) == Status::kOk
+              ? 1
+              : 0;
     }
     for (uint32_t o = 0; o < 3; ++o) {
       const Status status = s.wait(o);
@@ -424,7 +425,8 @@ std::span<const Scenario> scenarios() {
 
 StressResult stress(std::string_view name, const std::string& config, uint64_t seed) {
   StressResult result;
-  const auto entry = std::find_if(kEntries.begin(), kEntries.end(), [&](const Entry& e) { return e.scenario.name == name; });
+  const auto entry =
+      std::find_if(kEntries.begin(), kEntries.end(), [&](const Entry& e) { return e.scenario.name == name; });
   if (entry == kEntries.end()) {
     result.error = fmt::format("there is no scenario '{}' (kvsink stress --list)", name);
     return result;

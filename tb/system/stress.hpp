@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Named scenarios on the whole block: each drives it into one kind of trouble, and says what must hold there. Rows, paths,
-// answers and records are compared all the while, as in SystemEnv.
+// Named scenarios on the whole block: each drives it into one kind of trouble, and says what must hold there. Rows,
+// paths, answers and records are compared all the while, as in SystemEnv.
 #pragma once
 
 #include <cstdint>

@@ -158,9 +158,8 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
 
 TEST_CASE("every level has its help, on standard output with status 0", "[command]") {
   TempFolder folder;
-  for (const std::vector<std::string>& level :
-       std::vector<std::vector<std::string>>{{}, {"replay"}, {"golden"}, {"diff"}, {"merge"}, {"info"},
-                                             {"log"}, {"stress"}}) {
+  for (const std::vector<std::string>& level : std::vector<std::vector<std::string>>{
+           {}, {"replay"}, {"golden"}, {"diff"}, {"merge"}, {"info"}, {"log"}, {"stress"}}) {
     auto arguments = level;
     arguments.emplace_back("--help");
     const Outcome help = kvsink_run(folder, arguments);

@@ -86,7 +86,8 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 
 }  // namespace
 
-TEST_CASE("a log file whose bytes are changed, one at a time, names the record, and a header the file", "[log][command]") {
+TEST_CASE("a log file whose bytes are changed, one at a time, names the record, and a header the file",
+          "[log][command]") {
   const TempFolder folder;
   const std::string path = folder / "a.log";
   const LogFile log = random_log(12, kvsink::tb::seed_from_env());

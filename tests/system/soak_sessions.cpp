@@ -21,10 +21,12 @@ int main(int argc, char** argv) {
   const auto n = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   std::printf("%llu sessions came, %llu went (%llu in the middle of something), at most %llu at once; %llu strangers\n",
               n(r.arrived), n(r.departed), n(r.failed), n(r.most_at_once), n(r.strangers));
-  std::printf("%llu promotions in %llu lives of the prefix; %llu rows from SRAM, %llu of them to strangers; "
-              "%llu resets of a named prefix refused\n",
-              n(r.promoted), n(r.prefix_lives), n(r.rows.sink), n(r.sink_rows_of_strangers), n(r.refused_resets));
-  std::printf("%llu rows checked in %llu cycles; differences: %llu\n", n(r.rows.checked), n(r.cycles), n(r.differences));
+  std::printf(
+      "%llu promotions in %llu lives of the prefix; %llu rows from SRAM, %llu of them to strangers; "
+      "%llu resets of a named prefix refused\n",
+      n(r.promoted), n(r.prefix_lives), n(r.rows.sink), n(r.sink_rows_of_strangers), n(r.refused_resets));
+  std::printf("%llu rows checked in %llu cycles; differences: %llu\n", n(r.rows.checked), n(r.cycles),
+              n(r.differences));
   for (const auto& d : r.first) std::printf("%s: cycle %llu: %s\n", d.unit.c_str(), n(d.cycle), d.what.c_str());
   for (const auto& what : r.broken) std::printf("does not hold: %s\n", what.c_str());
   if (!r.error.empty()) std::printf("%s\n", r.error.c_str());

@@ -129,3 +129,23 @@ TEST_CASE("eight sinks of 80 layers, 8 heads, 128, fp16 take 2,621,440 bytes", "
   CHECK(counters.resident == 8);
   CHECK(f.sink_positions(79, 7, 256) == std::set<uint32_t>{0, 1, 17, 40, 63, 64, 200, 255});
 }
+
+TEST_CASE("3 of 8 heads take 122,880 bytes a token, beside a profile of all heads that takes 327,680", "[system]") {
+  Fixture f("default", 80, 8, 128, 64);
+  constexpr uint32_t kTokenBeats = 327'680 / 32;
+  REQUIRE(f.host->set_profile(0, 80, 0xff, 3, 0, 4, 0).ok());
+  REQUIRE(f.host->set_profile(1, 80, 0b1001'0010, 3, 4, 8, 4 * kTokenBeats).ok());
+  const auto promoted = [&](uint32_t position, uint32_t profile) {
+    const uint64_t before = f.host->counters().promo_beats;
+    REQUIRE(f.host->promote(kOwner, position, profile, kPinned).ok());
+    REQUIRE(f.host->wait_promotions(kOwner).ok());
+    return (f.host->counters().promo_beats - before) * f.bench->beat_bytes();
+  };
+  CHECK(promoted(5, 1) == 122'880);
+  CHECK(promoted(9, 0) == 327'680);
+  CHECK(promoted(40, 1) == 122'880);
+  // A head that the profile holds, and one that it does not: the rest comes from memory.
+  CHECK(f.sink_positions(79, 4, 64) == std::set<uint32_t>{5, 9, 40});
+  CHECK(f.sink_positions(0, 1, 64) == std::set<uint32_t>{5, 9, 40});
+  CHECK(f.sink_positions(40, 3, 64) == std::set<uint32_t>{9});
+}

@@ -62,7 +62,7 @@ struct Bin {
   unsigned page_log2;
   unsigned tier;
   Outcome outcome;
-  auto operator<=>(const Bin&) const = default;
+  auto operator<=>(const Bin&) const = default;  // NOLINT(modernize-use-nullptr): the check takes <=> 0 for a pointer
   [[nodiscard]] std::string text() const {
     return std::string(kvsink::move::name_of(kind)) + ", rows of " +
            std::to_string(kind == Kind::kLatent ? 1152 : row_beats * 32) + " B, pages of " +

@@ -150,7 +150,7 @@ TEST_CASE("No command of the controller or of the oracle breaks a timing rule of
     CAPTURE(round, t.banks, t.tfaw, t.trefi);
     const auto reads = random_reads(rng, 150, uint64_t{1} << rng.range(13, 30), 1U << rng.range(0, 5));
     const Done done = controlled(t, reads);
-    CHECK(broken(t, done.log) == "");
+    CHECK(broken(t, done.log).empty());
     uint64_t beats = 0;
     for (const auto& r : reads) beats += r.beats;
     CHECK(done.data.size() == beats);
@@ -160,7 +160,7 @@ TEST_CASE("No command of the controller or of the oracle breaks a timing rule of
     for (const auto& pick : kvsink::tb::kDramPicks) {
       std::vector<DramCommand> log;
       best = std::min(best, kvsink::tb::dram_list_schedule(t, reads, kBeat, pick, &log));
-      CHECK(broken(t, log) == "");
+      CHECK(broken(t, log).empty());
       CHECK(std::count_if(log.begin(), log.end(), [](const auto& c) { return c.kind == Kind::kRead; }) ==
             static_cast<std::ptrdiff_t>(beats));
     }
@@ -183,7 +183,7 @@ TEST_CASE("The checker of the timing rules sees each of them broken by one cycle
   };
   const auto pre = [](uint64_t cycle, uint32_t bank) { return DramCommand{Kind::kPrecharge, cycle, bank, 0}; };
   const auto ref = [](uint64_t cycle) { return DramCommand{Kind::kRefresh, cycle, 0, 0}; };
-  CHECK(broken(t, {act(0, 0, 7), rd(14, 0, 7), pre(33, 0), act(47, 0, 8)}) == "");
+  CHECK(broken(t, {act(0, 0, 7), rd(14, 0, 7), pre(33, 0), act(47, 0, 8)}).empty());
   CHECK_THAT(broken(t, {act(0, 0, 7), rd(13, 0, 7)}), Catch::Contains("tRCD"));
   CHECK_THAT(broken(t, {act(0, 0, 7), pre(32, 0)}), Catch::Contains("tRAS"));
   CHECK_THAT(broken(t, {act(0, 0, 7), rd(31, 0, 7), pre(34, 0)}), Catch::Contains("tRTP"));
@@ -191,7 +191,7 @@ TEST_CASE("The checker of the timing rules sees each of them broken by one cycle
   CHECK_THAT(broken(t, {act(0, 0, 7), rd(14, 0, 8)}), Catch::Contains("closed row"));
   CHECK_THAT(broken(t, {act(0, 0, 7), act(40, 0, 8)}), Catch::Contains("open bank"));
   CHECK_THAT(broken(t, {pre(5, 0)}), Catch::Contains("closed bank"));
-  CHECK(broken(t, {act(0, 0, 0), act(1, 1, 0), act(2, 2, 0), act(3, 3, 0), act(16, 4, 0)}) == "");
+  CHECK(broken(t, {act(0, 0, 0), act(1, 1, 0), act(2, 2, 0), act(3, 3, 0), act(16, 4, 0)}).empty());
   CHECK_THAT(broken(t, {act(0, 0, 0), act(1, 1, 0), act(2, 2, 0), act(3, 3, 0), act(15, 4, 0)}),
              Catch::Contains("tFAW"));
   CHECK_THAT(broken(t, {act(0, 0, 0), act(0, 1, 0)}), Catch::Contains("one bus"));

@@ -103,7 +103,7 @@ struct System {
     m.layers = kLayers;
     for (uint32_t plane = 0; plane < 2; ++plane) m.planes[plane] = {true, shape.row_beats(), 0};
     residency = std::make_unique<tb::ResidencyChecker>(m, report);
-    residency->on_path([this](uint8_t id, uint32_t position, tb::Path path) { rows->predict(id, position, path); });
+    residency->on_path([this](uint8_t id, uint32_t position, uint8_t planes) { rows->predict(id, position, planes); });
     bench->on_probe = [this](const tb::ProbeEvent& e) {
       if (e.kind == tb::ProbeKind::kLogEvent) ++records[e.f[0]];
       if (e.kind == tb::ProbeKind::kDmaEnd) ++ends[e.f[1]];

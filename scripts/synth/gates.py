@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mapped netlist of the top as Verilog that a simulator runs, cells as the functions of their Liberty files.
 
-usage: gates.py --out DIR [--config small|default|large] [--lib NAME|FILE.lib[,FILE.lib]] [--pdk DIR] [--point area|speed]
+usage: gates.py --out DIR [--unit NAME] [--config small|default|large] [--lib NAME|FILE.lib[,FILE.lib]] [--pdk DIR] [--point area|speed]
 
 Written to DIR: gates.v (every unit's netlist with its cells as expressions and flip-flops, memories as kv_ram modules,
 and the top that joins them) and shadow.sv. Units whose monitors look at more than their ports (SHADOWED) get an RTL copy
 beside the netlist: it sees the inputs that the netlist sees, the monitors look into the copy, and each of its handshake
-outputs must equal the netlist's in every cycle.
+outputs must equal the netlist's in every cycle. With --unit, the netlists of these units alone, UNIT.v, each under the
+name of its RTL module: it takes that module's place in the unit's bench.
 """
 
 from __future__ import annotations
@@ -262,6 +263,7 @@ def shadow(name: str, alias: str, ports: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--unit", default="")
     parser.add_argument("--config", default="small", choices=flow.CONFIGS)
     parser.add_argument("--lib", default="osu018")
     parser.add_argument("--pdk")
@@ -275,7 +277,10 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     text = ["// SPDX-License-Identifier: Apache-2.0", f"// Gates of kvsink_top ({args.config}, {lib.name}, {args.point} point)."]
     shadows = ["// SPDX-License-Identifier: Apache-2.0", "// RTL copies beside netlists: where monitors look in."]
-    for name in [*top.parts, top.name]:
+    wanted = args.unit.split(",") if args.unit else [*top.parts, top.name]
+    if unknown := [u for u in wanted if u not in table["units"]]:
+        flow.stop(f"unknown unit {', '.join(unknown)}; known: {', '.join(table['units'])}")
+    for name in wanted:
         row = synth.synthesize(name, args.config, lib, folder, list(table["memories"]), args.point)
         for problem in row.get("problems", []) + row.get("absent", []):
             print(f"gates: {name}: {problem}", file=sys.stderr)
@@ -289,11 +294,20 @@ def main() -> int:
                 boxes[kind] = memory(kind, design[kind], elaborated)
             elif flow.base_name(kind) in top.parts:
                 boxes[kind] = f"{flow.base_name(kind)}_gates"
+        if args.unit:
+            (args.out / f"{name}.v").write_text(
+                f"// SPDX-License-Identifier: Apache-2.0\n// Gates of {name} ({args.config}, {lib.name}, {args.point} point).\n"
+                + translate(name, name, design, cells, boxes)
+            )
+            print(f"gates: {name:20} {row['cells']:>9,} cells {row['flip_flops']:>8,} flip-flops", flush=True)
+            continue
         alias = name if name == top.name else f"{name}_gates"
         text.append(translate(name, alias, design, cells, boxes))
         if name in SHADOWED:
             shadows.append(shadow(name, alias, design[name]["ports"]))
         print(f"gates: {name:20} {row['cells']:>9,} cells {row['flip_flops']:>8,} flip-flops", flush=True)
+    if args.unit:
+        return 0
     shadows.append("bind sink_tag_array_gates tag_monitor u_monitor (.*);")
     shadows.append("bind residency_ctrl residency_monitor u_monitor (.*);")
     shadows.append("bind bypass_lookup lookup_monitor u_monitor (.*);")

@@ -8,7 +8,8 @@ Written to DIR: gates.v (every unit's netlist with its cells as expressions and 
 and the top that joins them) and shadow.sv. Units whose monitors look at more than their ports (SHADOWED) get an RTL copy
 beside the netlist: it sees the inputs that the netlist sees, the monitors look into the copy, and each of its handshake
 outputs must equal the netlist's in every cycle. With --unit, the netlists of these units alone, UNIT.v, each under the
-name of its RTL module: it takes that module's place in the unit's bench.
+name of its RTL module: it takes that module's place in the unit's bench. --run BUILD builds and runs the tests of what
+was written (tests/gates).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from typing import Any
 import flow
 import synth
 
+TESTS = {"event_log": "test_gates_event_log", "sink_tag_array": "test_gates_tag", "": "test_gates"}
 SHADOWED = ("residency_ctrl", "bypass_mux")
 
 # What a generic gate of a Liberty function is in Verilog.
@@ -260,15 +263,31 @@ def shadow(name: str, alias: str, ports: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def run(build: Path, units: list[str]) -> int:
+    """Builds and runs the tests of the netlists."""
+    failed = False
+    for unit in units:
+        if unit not in TESTS:
+            flow.stop(f"no test runs the netlist of {unit} alone; known: {', '.join(u for u in TESTS if u)}")
+        for command in (["cmake", "--build", str(build), "-j", "1", "--target", TESTS[unit]], [str(build / "tests" / TESTS[unit])]):
+            if subprocess.run(command, cwd=flow.ROOT, check=False).returncode != 0:
+                failed = True
+                break
+    return int(failed)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--unit", default="")
+    parser.add_argument("--run", type=Path)
     parser.add_argument("--config", default="small", choices=flow.CONFIGS)
     parser.add_argument("--lib", default="osu018")
     parser.add_argument("--pdk")
     parser.add_argument("--point", default="area", choices=flow.POINTS)
     args = parser.parse_args()
+    if args.run:
+        return run(args.run, args.unit.split(","))
     lib = flow.library(args.lib, args.pdk, flow.ROOT / "build/synth/liberty")
     folder = flow.folder(args.config, lib, args.point)
     top = flow.unit("kvsink_top")

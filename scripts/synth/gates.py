@@ -125,35 +125,8 @@ def values(expression: str) -> tuple[str, set[int]]:
         bare = re.sub(rf"\b{nets[0]}\b", value, bare) if nets else bare
         if not re.fullmatch(r"[01~&|^() ]+", bare):
             raise SystemExit(f"gates: {expression} resets a flip-flop: not understood")
-        found.append(_evaluate(bare))
+        found.append(flow.evaluate(bare))
     return (nets[0] if nets else ""), set(found) if found[0] == found[1] else {-1 - found[0]}
-
-
-def _evaluate(bare: str) -> int:
-    """An expression of 0, 1, ~, &, |, ^ and parentheses, in C's order."""
-    tokens = re.findall(r"[01~&|^()]", bare)
-
-    def primary() -> int:
-        token = tokens.pop(0)
-        if token == "~":
-            return 1 - primary()
-        if token == "(":
-            value = binary("|^&")
-            tokens.pop(0)
-            return value
-        return int(token)
-
-    def binary(order: str) -> int:
-        if not order:
-            return primary()
-        value = binary(order[1:])
-        while tokens and tokens[0] == order[0]:
-            tokens.pop(0)
-            right = binary(order[1:])
-            value = {"|": value | right, "^": value ^ right, "&": value & right}[order[0]]
-        return value
-
-    return binary("|^&")
 
 
 def dffsr(state: str, clock: str, data: str, put: str, clear: str) -> list[str]:

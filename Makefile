@@ -119,11 +119,17 @@ sta: env-all ## constraints against the mapped netlists of CONFIG: set-up comple
 equiv: env-all ## proofs that each unit's mapped netlist is its RTL (UNIT=, CONFIG=, LIB=, LIMIT=seconds a proof)
 	@$(PY) scripts/synth/equiv.py $(SYNTH) $(if $(POINT),--point $(POINT)) $(if $(LIMIT),--limit $(LIMIT))
 
-gls: env-all configure ## the mapped netlist of the top, small configuration, through replays with all comparisons (LIB=; slow)
-	@$(PY) scripts/synth/gates.py --out $(BUILD)/gates/$(LIB) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(POINT),--point $(POINT))
+gls: env-all configure ## mapped netlists run: of the top through replays (slow), or of UNIT= (event_log, sink_tag_array) under its tests
+	@$(PY) scripts/synth/gates.py --out $(BUILD)/gates/$(LIB) --lib $(LIB) $(if $(PDK),--pdk $(PDK)) $(if $(POINT),--point $(POINT)) \
+	  $(if $(UNIT),--unit $(UNIT))
 	@cmake -S . -B $(BUILD) -DKVSINK_GATES=$(abspath $(BUILD))/gates/$(LIB) > /dev/null
-	@cmake --build $(BUILD) -j $(JOBS) --target test_gates
-	@$(BUILD)/tests/test_gates
+	@$(PY) scripts/synth/gates.py --run $(BUILD) --out $(BUILD)/gates/$(LIB) $(if $(UNIT),--unit $(UNIT))
+
+export: env-all ## the block as one file of Verilog-2005, build/export/kvsink.v; CYCLES=N: Icarus against the RTL
+	@$(PY) scripts/synth/export.py --config $(CONFIG) $(if $(CYCLES),--check $(CYCLES))
+
+fpga: env-all ## LUTs, flip-flops, block RAMs and DSPs of each unit on a generic 7-series part: an estimate
+	@$(PY) scripts/synth/fpga.py --config $(CONFIG) $(if $(UNIT),--unit $(UNIT))
 
 soak-replay: configure ## every trace x policy x configuration x timing (over an hour; SPREAD=1: a quarter of it)
 	@cmake --build $(BUILD) -j $(JOBS) --target kvsink

@@ -165,7 +165,8 @@ def check(out: Path, netlist: Path, config: str, cycles: int, verilator: list[st
         (["vvp", "-n", str(out / "icarus")], "icarus"),
         ([*verilator, "--binary", "--timing", "-j", "1", "--Mdir", str(out / "rtl"), "--top-module", "export_tb", "-Wno-fatal",
           "-Wno-lint", "-Wno-style", "--x-initial", "unique", "-DSYNTHESIS", f"-DKVSINK_CONFIG_{config.upper()}",
-          "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-CFLAGS", "-O1", "-Irtl/include", *sources, str(tb)], "verilator build"),
+          "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "OPT_FAST=-O0", "-CFLAGS",
+          "-std=c++20 -fcoroutines", "-Irtl/include", *sources, str(tb)], "verilator build"),
         ([str(out / "rtl/Vexport_tb"), "+verilator+rand+reset+2", "+verilator+seed+1"], "verilator"),
     ]  # fmt: skip
     logs: dict[str, list[str]] = {}

@@ -101,6 +101,33 @@ def _cells(text: str) -> dict[str, str]:
     return {m.group(1): text[m.end() : end] for m, end in zip(starts, ends)}
 
 
+def evaluate(bare: str) -> int:
+    """An expression of 0, 1, ~, &, |, ^ and parentheses, in C's order."""
+    tokens = re.findall(r"[01~&|^()]", bare)
+
+    def primary() -> int:
+        token = tokens.pop(0)
+        if token == "~":
+            return 1 - primary()
+        if token == "(":
+            value = binary("|^&")
+            tokens.pop(0)
+            return value
+        return int(token)
+
+    def binary(order: str) -> int:
+        if not order:
+            return primary()
+        value = binary(order[1:])
+        while tokens and tokens[0] == order[0]:
+            tokens.pop(0)
+            right = binary(order[1:])
+            value = {"|": value | right, "^": value ^ right, "&": value & right}[order[0]]
+        return value
+
+    return binary("|^&")
+
+
 def _nand2_of(cells: dict[str, str]) -> str:
     """The smallest two-input NAND of a library that the table does not know."""
     found: list[tuple[float, str]] = []
@@ -109,8 +136,17 @@ def _nand2_of(cells: dict[str, str]) -> str:
         functions = re.findall(r'\bfunction\s*:\s*"([^"]*)"', body)
         if not area or len(functions) != 1:
             continue
-        bare = re.sub(r"\s+", "", functions[0].replace("&", "*").replace(" * ", "*").replace(" ", "*"))
-        if re.fullmatch(r"\(?!\(\(?\w+\)?\*+\(?\w+\)?\)\)?|\(?\(?!\w+\)?\*?\+\*?\(?!\w+\)?\)?", bare):
+        # Liberty's operators; a blank between operands is an AND.
+        text = re.sub(r"(?<=[\w)])\s+(?=[\w(!])", "&", functions[0].strip())
+        text = text.replace("*", "&").replace("+", "|").replace("!", "~").replace(" ", "")
+        pins = sorted(set(re.findall(r"[A-Za-z_]\w*", text)))
+        if len(pins) != 2 or not re.fullmatch(r"[\w~&|^()]+", text):
+            continue
+        table = []
+        for row in ("00", "01", "10", "11"):
+            value = dict(zip(pins, row))
+            table.append(evaluate(re.sub(r"[A-Za-z_]\w*", lambda m: value[m.group(0)], text)))
+        if table == [1, 1, 1, 0]:
             found.append((float(area.group(1)), name))
     if not found:
         stop("the library has no two-input NAND to count gate equivalents by")

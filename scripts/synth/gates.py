@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mapped netlist of the top as Verilog that a simulator runs, cells as the functions of their Liberty files.
 
-usage: gates.py --out DIR [--config small|default|large] [--lib NAME|FILE.lib[,FILE.lib]] [--pdk DIR] [--point area|speed]
+usage: gates.py --out DIR [--unit NAME] [--config small|default|large] [--lib NAME|FILE.lib[,FILE.lib]] [--pdk DIR] [--point area|speed]
 
 Written to DIR: gates.v (every unit's netlist with its cells as expressions and flip-flops, memories as kv_ram modules,
 and the top that joins them) and shadow.sv. Units whose monitors look at more than their ports (SHADOWED) get an RTL copy
 beside the netlist: it sees the inputs that the netlist sees, the monitors look into the copy, and each of its handshake
-outputs must equal the netlist's in every cycle.
+outputs must equal the netlist's in every cycle. With --unit, the netlists of these units alone, UNIT.v, each under the
+name of its RTL module: it takes that module's place in the unit's bench. --run BUILD builds and runs the tests of what
+was written (tests/gates).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from typing import Any
 import flow
 import synth
 
+TESTS = {"event_log": "test_gates_event_log", "sink_tag_array": "test_gates_tag", "": "test_gates"}
 SHADOWED = ("residency_ctrl", "bypass_mux")
 
 # What a generic gate of a Liberty function is in Verilog.
@@ -121,35 +125,8 @@ def values(expression: str) -> tuple[str, set[int]]:
         bare = re.sub(rf"\b{nets[0]}\b", value, bare) if nets else bare
         if not re.fullmatch(r"[01~&|^() ]+", bare):
             raise SystemExit(f"gates: {expression} resets a flip-flop: not understood")
-        found.append(_evaluate(bare))
+        found.append(flow.evaluate(bare))
     return (nets[0] if nets else ""), set(found) if found[0] == found[1] else {-1 - found[0]}
-
-
-def _evaluate(bare: str) -> int:
-    """An expression of 0, 1, ~, &, |, ^ and parentheses, in C's order."""
-    tokens = re.findall(r"[01~&|^()]", bare)
-
-    def primary() -> int:
-        token = tokens.pop(0)
-        if token == "~":
-            return 1 - primary()
-        if token == "(":
-            value = binary("|^&")
-            tokens.pop(0)
-            return value
-        return int(token)
-
-    def binary(order: str) -> int:
-        if not order:
-            return primary()
-        value = binary(order[1:])
-        while tokens and tokens[0] == order[0]:
-            tokens.pop(0)
-            right = binary(order[1:])
-            value = {"|": value | right, "^": value ^ right, "&": value & right}[order[0]]
-        return value
-
-    return binary("|^&")
 
 
 def dffsr(state: str, clock: str, data: str, put: str, clear: str) -> list[str]:
@@ -259,14 +236,31 @@ def shadow(name: str, alias: str, ports: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def run(build: Path, units: list[str]) -> int:
+    """Builds and runs the tests of the netlists."""
+    failed = False
+    for unit in units:
+        if unit not in TESTS:
+            flow.stop(f"no test runs the netlist of {unit} alone; known: {', '.join(u for u in TESTS if u)}")
+        for command in (["cmake", "--build", str(build), "-j", "1", "--target", TESTS[unit]], [str(build / "tests" / TESTS[unit])]):
+            if subprocess.run(command, cwd=flow.ROOT, check=False).returncode != 0:
+                failed = True
+                break
+    return int(failed)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--unit", default="")
+    parser.add_argument("--run", type=Path)
     parser.add_argument("--config", default="small", choices=flow.CONFIGS)
     parser.add_argument("--lib", default="osu018")
     parser.add_argument("--pdk")
     parser.add_argument("--point", default="area", choices=flow.POINTS)
     args = parser.parse_args()
+    if args.run:
+        return run(args.run, args.unit.split(","))
     lib = flow.library(args.lib, args.pdk, flow.ROOT / "build/synth/liberty")
     folder = flow.folder(args.config, lib, args.point)
     top = flow.unit("kvsink_top")
@@ -275,7 +269,10 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     text = ["// SPDX-License-Identifier: Apache-2.0", f"// Gates of kvsink_top ({args.config}, {lib.name}, {args.point} point)."]
     shadows = ["// SPDX-License-Identifier: Apache-2.0", "// RTL copies beside netlists: where monitors look in."]
-    for name in [*top.parts, top.name]:
+    wanted = args.unit.split(",") if args.unit else [*top.parts, top.name]
+    if unknown := [u for u in wanted if u not in table["units"]]:
+        flow.stop(f"unknown unit {', '.join(unknown)}; known: {', '.join(table['units'])}")
+    for name in wanted:
         row = synth.synthesize(name, args.config, lib, folder, list(table["memories"]), args.point)
         for problem in row.get("problems", []) + row.get("absent", []):
             print(f"gates: {name}: {problem}", file=sys.stderr)
@@ -289,11 +286,20 @@ def main() -> int:
                 boxes[kind] = memory(kind, design[kind], elaborated)
             elif flow.base_name(kind) in top.parts:
                 boxes[kind] = f"{flow.base_name(kind)}_gates"
+        if args.unit:
+            (args.out / f"{name}.v").write_text(
+                f"// SPDX-License-Identifier: Apache-2.0\n// Gates of {name} ({args.config}, {lib.name}, {args.point} point).\n"
+                + translate(name, name, design, cells, boxes)
+            )
+            print(f"gates: {name:20} {row['cells']:>9,} cells {row['flip_flops']:>8,} flip-flops", flush=True)
+            continue
         alias = name if name == top.name else f"{name}_gates"
         text.append(translate(name, alias, design, cells, boxes))
         if name in SHADOWED:
             shadows.append(shadow(name, alias, design[name]["ports"]))
         print(f"gates: {name:20} {row['cells']:>9,} cells {row['flip_flops']:>8,} flip-flops", flush=True)
+    if args.unit:
+        return 0
     shadows.append("bind sink_tag_array_gates tag_monitor u_monitor (.*);")
     shadows.append("bind residency_ctrl residency_monitor u_monitor (.*);")
     shadows.append("bind bypass_lookup lookup_monitor u_monitor (.*);")

@@ -19,6 +19,7 @@ import argparse
 import json
 import math
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -325,7 +326,7 @@ PAGE_HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
 # Worst paths
 Register to register in the flow of [the area pages](README.md): the speed point, ideal clock, no wires. Of each path the
 registers at its ends and, between them, the RTL lines of the longest chain of words from the one to the other (the ends are
-certain, the chain is an estimate). `in` and `out` are paths from a port and to a port with nothing outside; `with memories`
+certain, the chain is an estimate; lines are those of the revision that was measured). `in` and `out` are paths from a port and to a port with nothing outside; `with memories`
 adds the access times of `scripts/synth/memories.yaml`, which are assumed.
 """
 
@@ -336,15 +337,15 @@ def write_page() -> None:
     for path in sorted((flow.ROOT / "docs/area").glob("*.timing.json")):
         data = json.loads(path.read_text())
         text.append(f"## {data['library']}, configuration {data['config']}\n")
-        text.append("| unit | MHz | ns | levels | with memories | in | out | NAND2 |\n|---|---|---|---|---|---|---|---|")
+        text.append("| unit | MHz | ns | levels | with memories | in | out | NAND2 | measured at |\n|---|---|---|---|---|---|---|---|---|")
         for r in data["units"]:
             cells = [f"{r[k]:.3f}" if k in r else "–" for k in ("memories_ns", "in_ns", "out_ns")]
-            text.append(f"| {r['unit']} | {r['mhz']:,} | {r['ns']:.3f} | {r['levels']} | {' | '.join(cells)} | {r['nand2']:,} |")
+            text.append(f"| {r['unit']} | {r['mhz']:,} | {r['ns']:.3f} | {r['levels']} | {' | '.join(cells)} | {r['nand2']:,} | {r.get('rev', '')} |")
         text.append("")
         for r in data["units"]:
             if r["lines"]:
                 text.append(f"{r['unit']}: `{r['from']}` to `{r['to']}`\n")
-                text += [f"- {p}: `{text_of(p)[:90].replace('`', '')}`" for p in r["lines"][:14]]
+                text += ["- {}: `{}`".format(*p.replace("`", "").split(" ", 1)) for p in r["lines"][:14]]
                 text.append("")
     (flow.ROOT / "docs/area/timing.md").write_text("\n".join(text).rstrip() + "\n")
 
@@ -417,11 +418,14 @@ def main() -> int:
     print(f"written: {result_file.relative_to(flow.ROOT)}")
     if args.write_expected and not failed:
         kept = [r for name, r in expected.items() if name not in wanted]
+        git = ["git", "rev-parse", "--short", "HEAD"]
+        revision = subprocess.run(git, cwd=flow.ROOT, capture_output=True, text=True, check=False).stdout.strip()
         order = {u: i for i, u in enumerate(known)}
         slim = kept + [
             {"unit": r["unit"], "ns": r["flops"]["ns"], "mhz": r["flops"]["mhz"], "levels": r["flops"]["levels"],
              **{f"{t}_ns": r[t]["ns"] for t in ("memories", "in", "out") if t in r},
-             "nand2": r["nand2"], "from": r["flops"]["from"], "to": r["flops"]["to"], "lines": r["flops"].get("lines", [])}
+             "nand2": r["nand2"], "from": r["flops"]["from"], "to": r["flops"]["to"], "rev": revision,
+             "lines": [f"{p} {text_of(p)[:90]}" for p in r["flops"].get("lines", [])]}
             for r in rows if "flops" in r
         ]  # fmt: skip
         slim.sort(key=lambda r: order.get(r["unit"], 99))

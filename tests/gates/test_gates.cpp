@@ -9,7 +9,7 @@ using tb::Policy;
 
 namespace {
 
-/// The first `tokens` positions of the trace are enough for every path, and short.
+/// One decode step, which takes every path.
 tb::ReplaySettings short_run(Policy policy) {
   auto s = settings("small", policy, 1);
   if (policy == Policy::kFill) s.budget = 32;

@@ -10,7 +10,8 @@
 //   Order     Table reads first, but after TableRun of them in a row one of a waiting other client. Promotion goes when
 //             bulk needs nothing (asks for nothing and has nothing outstanding, or bulk_ahead_i: its consumer is the
 //             limit), and otherwise on credit: before bulk while the credit is not negative, not at all while it is. A
-//             promotion beat granted while bulk needs the bus costs 1 - share; a beat granted to another, or a cycle in
+//             promotion beat granted while bulk needs the bus costs 1 - share; a beat granted to bulk (to table as well,
+//             when bulk does not wait), or a cycle in
 //             which R is idle and bulk does not wait for AR, pays share, as long as there is a debt, and 4 beats beyond
 //             while promotion asks. So promotion is sure of share of the beats, and takes no more of them from bulk.
 //             share = promo_floor / 32; promo_floor 0 means 1 / 256, so that promotion never waits for ever.

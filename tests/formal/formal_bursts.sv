@@ -55,6 +55,7 @@ module formal_bursts
   ) u_dut (
       .clk_i,
       .rst_ni,
+      .burst_cost_i(8'd3),
       .row_valid_i (row_valid_q),
       .row_ready_o (row_ready),
       .row_i       (row_q),
@@ -78,7 +79,7 @@ module formal_bursts
       owed_q <= '0;
     end else begin
       held_q <= held_q + (taken ? 16'(rd.len) + 16'd1 : '0) - 16'(credit_i);
-      owed_q <= owed_q + (reads ? 16'(row_q.beats) : '0) - (taken ? 16'(rd.len) + 16'd1 : '0);
+      owed_q <= owed_q + (reads ? 16'(row_q.beats) + 16'(meta.skip) : '0) - (taken ? 16'(rd.len) + 16'd1 : '0);
     end
   end
 
@@ -94,9 +95,11 @@ module formal_bursts
         // What is owed is in the open burst, in the offered one, or the rest of a row: never below none.
         nothing_twice : assert (owed_q < 16'd32);
         row_told_once : assert (!(meta_valid && meta_ready_i) || row_ready);
+        skip_within_cost : assert (!reads || meta.skip < 8'd3);
       end
       if (Witness == 1) full_buffer : assert (held_q != 16'(BulkBeats));
       if (Witness == 2) joined : assert (!(rd_valid && 32'(rd.len) == MaxBeats - 1));
+      if (Witness == 4) dropped : assert (!(reads && meta.skip == 8'd2));
       if (Witness == 3) at_page_end : assert (!(rd_valid && rd.addr[11:BeatShift] == '1 && owed_q > 16'd1));
     end
   end

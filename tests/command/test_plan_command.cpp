@@ -27,7 +27,7 @@ TEST_CASE("a plan that was made is replayed equal, and one that does not fit is 
   CHECK(holds(made.out, "lead 278 cycles"));
   CHECK(slurp(plan) == slurp(other));
   const auto replayed = kvsink_run(folder, {"replay", kTrace, "--plan", plan, "--tiers", "sw/tiers.json", "--home",
-                                            "ddr5", "--json", folder / "replay.json"});
+                                            "hbm", "--json", folder / "replay.json"});
   INFO(replayed.err);
   CHECK(replayed.status == 0);
   CHECK(holds(replayed.out, "all equal"));

@@ -33,6 +33,7 @@ struct ReplayOptions {
   std::optional<std::uint32_t> budget;  ///< SRAM_budget in slots; none: the policy's own (hbm: always 0)
   std::optional<std::string> tiers;     ///< file with address windows, latencies and bandwidths; it exists
   std::optional<std::string> home;      ///< name of the tier that holds the cache
+  std::optional<std::string> plan;      ///< file of `kvsink plan`: takes the place of the prefill's scores
   std::uint32_t latency = 150;          ///< of the memory, in cycles, 1..100000
   std::uint32_t stall = 0;              ///< of 100 cycles, how many a handshake stalls at random, 0..90
   std::uint64_t seed = 1;
@@ -57,6 +58,21 @@ struct StressOptions {
   std::uint64_t seed = 1;
   std::optional<std::string> log;
   std::optional<std::string> json;  ///< "-": standard output, which then carries nothing else
+};
+
+struct PlanOptions {
+  std::string trace;
+  Config config = Config::kSmall;
+  bool fill = false;                    ///< the strongest tokens up to the budget, whatever their score
+  std::optional<std::string> scores;    ///< scores in place of the trace's own
+  std::optional<std::string> tiers;     ///< file with latencies and bandwidths
+  std::optional<std::string> home;      ///< tier that holds the cache; none: the one named hbm
+  std::uint32_t latency = 150;          ///< of the memory when there is no file of tiers
+  std::optional<std::uint32_t> budget;  ///< tokens at most; none: as many as the SRAM holds
+  std::uint32_t per_step = 0;           ///< promotions a step; 0: all before the first
+  std::uint32_t adapt = 0;              ///< promotions and evictions a step that the block may do by itself
+  std::optional<std::string> out;       ///< the plan
+  std::optional<std::string> json;      ///< the same; "-": standard output, which then carries nothing else
 };
 
 struct GoldenOptions {
@@ -103,6 +119,7 @@ struct SynthCommand {
 };
 
 int cmd_replay(const ReplayOptions& options);
+int cmd_plan(const PlanOptions& options);
 int cmd_golden(const GoldenOptions& options);
 int cmd_diff(const DiffOptions& options);
 int cmd_merge(const MergeOptions& options);

@@ -29,6 +29,7 @@ constexpr std::uint32_t kMaxSlots = 65'535;
 /// Everything that can be asked for, and which of it was.
 struct Options {
   ReplayOptions replay;
+  PlanOptions plan;
   GoldenOptions golden;
   DiffOptions diff;
   MergeOptions merge;
@@ -55,6 +56,7 @@ CLI::App* add_replay(CLI::App& app, ReplayOptions& o) {
   file(sub, "--tiers", o.tiers, "tiers of the memory: windows, latencies, bandwidths");
   text(
       sub, "--home", [&o](const std::string& value) { o.home = value; }, "TIER", "tier that holds the KV cache");
+  file(sub, "--plan", o.plan, "a plan (kvsink plan) in place of the prefill's scores");
   number<std::uint32_t>(
       sub, "--latency", 1, kMaxLatency, [&o](std::uint32_t n) { o.latency = n; },
       fmt::format("of the memory, in cycles [{}]", o.latency));
@@ -128,6 +130,35 @@ Result<void> check_stress(const StressOptions& o) {
   return check_output("--json", o.json, "");
 }
 
+CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("plan", "make a plan: what is promoted when, with the lead time of each promotion");
+  file(sub, "TRACE", o.trace, "captured trace (safetensors)")->required();
+  choice(sub, "--config", o.config,
+         {{"small", Config::kSmall}, {"default", Config::kDefault}, {"large", Config::kLarge}},
+         "configuration of the block [small]");
+  choice(sub, "--policy", o.fill, {{"sinks", false}, {"fill", true}},
+         "sinks (T_sink) or fill (the strongest, up to the budget) [sinks]");
+  file(sub, "--scores", o.scores, "scores by position in place of the trace's: {\"scores\": [...]}");
+  number<std::uint32_t>(
+      sub, "--budget", 0, kMaxSlots, [&o](std::uint32_t n) { o.budget = n; }, "tokens at most [as many as fit]");
+  file(sub, "--tiers", o.tiers, "tiers of the memory: latencies, bandwidths");
+  text(
+      sub, "--home", [&o](const std::string& value) { o.home = value; }, "TIER", "tier that holds the KV cache [hbm]");
+  number<std::uint32_t>(
+      sub, "--latency", 1, kMaxLatency, [&o](std::uint32_t n) { o.latency = n; },
+      fmt::format("of the memory without --tiers, in cycles [{}]", o.latency));
+  number<std::uint32_t>(
+      sub, "--per-step", 0, kMaxSlots, [&o](std::uint32_t n) { o.per_step = n; },
+      "promotions a decode step, the strongest first; 0: all before the first step [0]");
+  number<std::uint32_t>(
+      sub, "--adapt", 0, 255, [&o](std::uint32_t n) { o.adapt = n; },
+      "promotions and evictions a step that the block may do by itself; 255: any number [0]");
+  file(sub, "--out", o.out, "the plan, for kvsink replay --plan");
+  file(sub, "--json", o.json, "the plan as well; - is standard output");
+  return sub;
+}
+
 CLI::App* add_golden(CLI::App& app, GoldenOptions& o) {
   CLI::App* sub = app.add_subcommand("golden", "the golden model alone: exact outputs of a trace's decode steps");
   file(sub, "TRACE", o.trace, "captured trace (safetensors)")->required();
@@ -198,6 +229,18 @@ Result<void> check_replay(const ReplayOptions& o) {
   return {};
 }
 
+Result<void> check_plan(const PlanOptions& o) {
+  for (const auto& [flag, path] : {std::pair("--out", &o.out), {"--json", &o.json}}) {
+    if (auto ok = check_output(flag, *path, o.trace); !ok) {
+      return ok;
+    }
+  }
+  if (o.out && o.out == o.json) {
+    return Error{"--out and --json name the same file"};
+  }
+  return {};
+}
+
 Result<void> check_diff(const DiffOptions& o) {
   for (const std::string& input : {o.a, o.b}) {
     if (auto ok = check_output("--json", o.json, input); !ok) {
@@ -215,6 +258,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Options options;
   const CLI::App* replay = add_replay(app, options.replay);
+  const CLI::App* plan = add_plan(app, options.plan);
   const CLI::App* golden = add_golden(app, options.golden);
   const CLI::App* diff = add_diff(app, options.diff);
   const CLI::App* merge = add_merge(app, options.merge);
@@ -231,13 +275,14 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
       return fail({fmt::format(
-          "'{}' is not one of replay, golden, diff, merge, info, capture, import, synth-trace, log, stress "
+          "'{}' is not one of replay, plan, golden, diff, merge, info, capture, import, synth-trace, log, stress "
           "(see kvsink --help)",
           argv[1])});
     }
     return fail({std::string(error.what()) + " (see kvsink --help)"});
   }
   const auto usable = replay->parsed()    ? check_replay(options.replay)
+                      : plan->parsed()    ? check_plan(options.plan)
                       : golden->parsed()  ? check_output("--out", options.golden.out, options.golden.trace)
                       : diff->parsed()    ? check_diff(options.diff)
                       : merge->parsed()   ? check_output("--out", options.merge.out, options.merge.in)
@@ -252,6 +297,9 @@ int run(int argc, char** argv) {
   }
   if (replay->parsed()) {
     return cmd_replay(options.replay);
+  }
+  if (plan->parsed()) {
+    return cmd_plan(options.plan);
   }
   if (golden->parsed()) {
     return cmd_golden(options.golden);

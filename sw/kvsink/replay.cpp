@@ -2,10 +2,10 @@
 // kvsink replay: a trace through the Verilated block; what was compared and counted, as text and as JSON.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "sw/kvsink/commands.hpp"
+#include "sw/planner/planner.hpp"
 #include "tb/system/replay.hpp"
 
 namespace kvsink::command {
@@ -13,37 +13,20 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Latency (cycles) and bandwidth (beats a cycle) of a tier, from a file {"tiers": {NAME: {"latency", "bandwidth"}}}.
+/// Latency and bandwidth of the tier that holds the cache.
 Result<void> apply_tier(const ReplayOptions& options, tb::BenchOptions& bench) {
   if (!options.tiers) {
     if (options.home) return Error{fmt::format("--home: {}: no --tiers file says what that is", *options.home)};
     return {};
   }
-  std::ifstream file(*options.tiers);
-  const auto json = ordered_json::parse(file, nullptr, false);
-  if (json.is_discarded() || !json.is_object() || !json.contains("tiers") || !json["tiers"].is_object()) {
-    return Error{fmt::format("{}: not a file of tiers: {{\"tiers\": {{NAME: {{\"latency\", \"bandwidth\"}}}}}}",
-                             *options.tiers)};
+  if (!options.home) {
+    const auto tiers = planner::read_tiers(*options.tiers);
+    return tiers ? Result<void>() : tiers.error();
   }
-  if (!options.home) return {};
-  const auto& tiers = json["tiers"];
-  if (!tiers.contains(*options.home)) {
-    return Error{fmt::format("{}: there is no tier '{}'", *options.tiers, *options.home)};
-  }
-  const auto& tier = tiers[*options.home];
-  if (!tier.is_object() || !tier.contains("latency") || !tier["latency"].is_number_unsigned() ||
-      !tier.contains("bandwidth") || !tier["bandwidth"].is_number()) {
-    return Error{fmt::format("{}: tier '{}' needs latency (whole cycles) and bandwidth (beats a cycle)", *options.tiers,
-                             *options.home)};
-  }
-  const double bandwidth = tier["bandwidth"].get<double>();
-  const auto latency = tier["latency"].get<uint64_t>();
-  if (latency < 1 || latency > 100'000 || !(bandwidth > 0 && bandwidth <= 1)) {
-    return Error{fmt::format("{}: tier '{}': latency {} and bandwidth {}, the limits are 1..100000 and above 0 to 1",
-                             *options.tiers, *options.home, latency, bandwidth)};
-  }
-  bench.latency = static_cast<uint32_t>(latency);
-  bench.bandwidth = bandwidth;
+  const auto tier = planner::find_tier(*options.tiers, *options.home);
+  if (!tier) return tier.error();
+  bench.latency = tier->first.latency;
+  bench.bandwidth = tier->first.bandwidth;
   return {};
 }
 
@@ -91,6 +74,14 @@ ordered_json to_json(const ReplayOptions& options, const trace::Trace& trace, co
   json["mass"] = {{"sram_fraction", r.sram_mass}};
   json["cycles"] = {{"total", r.cycles_total}, {"prefill", r.cycles_prefill}, {"decode", r.cycles_decode}};
   json["bus"] = {{"beats", r.bus_beats}, {"decode_utilisation", r.decode_utilisation}};
+  if (r.plan) {
+    json["plan"] = {{"file", *options.plan},
+                    {"items", r.plan->items},
+                    {"done", r.plan->done},
+                    {"missed", r.plan->missed},
+                    {"denied_promotions", r.plan->denied_promotions},
+                    {"denied_evictions", r.plan->denied_evictions}};
+  }
   json["residency"] = {
       {"promoted", r.promoted}, {"evicted", r.evicted}, {"refused", r.refused}, {"peak_slots", r.peak_slots}};
   return json;
@@ -117,6 +108,11 @@ std::string summary(const ReplayOptions& options, const trace::Trace& trace, con
   }
   text += fmt::format("{}\n  mass      {:.2f} % of the attention mass from SRAM\n", r.sinks.size() > 8 ? ", ..." : "",
                       100 * r.sram_mass);
+  if (r.plan) {
+    text +=
+        fmt::format("  plan      {} of {} items done, {} promotions missed; denied: {} promotions, {} evictions\n",
+                    r.plan->done, r.plan->items, r.plan->missed, r.plan->denied_promotions, r.plan->denied_evictions);
+  }
   text += fmt::format("  cycles    {} in decode, bus utilisation {:.3f}\n", r.cycles_decode, r.decode_utilisation);
   return text;
 }
@@ -135,6 +131,11 @@ int cmd_replay(const ReplayOptions& options) {
   settings.policy = policy_of(options.policy);
   if (options.budget) settings.budget = *options.budget;
   if (const auto ok = apply_tier(options, settings.bench); !ok) return fail(ok.error());
+  if (options.plan) {
+    const auto plan = planner::read_plan(*options.plan);
+    if (!plan) return fail(plan.error());
+    settings.plan = *plan;
+  }
 
   tb::ReplayResult result;
   {

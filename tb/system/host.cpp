@@ -57,8 +57,8 @@ std::string Host::probe(Capabilities& caps) {
   if (const int result = kvs_probe(&impl_->driver, io); result != KVS_OK) return "kvs_probe: " + impl_->text(result);
   impl_->driver.poll_limit = kPolls;
   const kvs_caps& c = impl_->driver.caps;
-  caps = {c.layers, c.q_heads,    c.kv_heads, c.row_bytes, c.positions, c.scored,   c.owners,     c.entries,
-          c.slots,  c.sram_bytes, c.readers,  c.profiles,  c.lanes,     c.bus_bits, c.log_records};
+  caps = {c.layers,     c.q_heads, c.kv_heads, c.row_bytes, c.positions, c.scored,      c.owners, c.entries,   c.slots,
+          c.sram_bytes, c.readers, c.profiles, c.lanes,     c.bus_bits,  c.log_records, c.plans,  c.plan_items};
   return {};
 }
 
@@ -194,6 +194,25 @@ Answer Host::commit(uint32_t owner, uint32_t count) {
 Answer Host::wait_promotions(uint32_t owner) {
   kvs_done done{};
   return impl_->answer(kvs_wait_promotions(&impl_->driver, static_cast<uint16_t>(owner), &done), done);
+}
+
+Answer Host::plan(uint32_t owner, const planner::Plan& plan) {
+  const kvs_envelope envelope{static_cast<uint8_t>(plan.adapt_promotions), static_cast<uint8_t>(plan.adapt_evictions),
+                              static_cast<uint16_t>(plan.adapt_slots)};
+  std::vector<kvs_plan_item> items;
+  for (const planner::Item& i : plan.items) {
+    items.push_back({static_cast<uint8_t>(i.kind), static_cast<uint8_t>(i.tier), static_cast<uint16_t>(i.step),
+                     static_cast<uint16_t>(i.dwell), i.first, i.count, i.from, i.until});
+  }
+  kvs_done done{};
+  return impl_->answer(
+      kvs_plan(&impl_->driver, static_cast<uint16_t>(owner), &envelope, items.data(), items.size(), &done), done);
+}
+
+PlanState Host::plan_state(uint32_t owner) {
+  kvs_plan_state s{};
+  if (kvs_get_plan(&impl_->driver, static_cast<uint16_t>(owner), &s) != KVS_OK) return {};
+  return {s.active, s.step, s.next, s.missed, s.denied_promotions, s.denied_evictions};
 }
 
 Counters Host::counters() {

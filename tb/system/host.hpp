@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sw/models/event_log_model.hpp"
+#include "sw/planner/planner.hpp"
 #include "tb/system/bench.hpp"
 #include "tb/system/kv_cache.hpp"
 
@@ -21,6 +22,7 @@ namespace kvsink::tb {
 struct Capabilities {
   uint32_t layers = 0, q_heads = 0, kv_heads = 0, row_bytes = 0, positions = 0, scored = 0, owners = 0, entries = 0;
   uint32_t slots = 0, sram_bytes = 0, readers = 0, profiles = 0, lanes = 0, bus_bits = 0, log_records = 0;
+  uint32_t plans = 0, plan_items = 0;
 };
 
 struct Registers {
@@ -62,6 +64,11 @@ struct Answer {
   [[nodiscard]] bool ok() const { return status == 0; }
 };
 
+struct PlanState {
+  bool active = false;
+  uint32_t step = 0, next = 0, missed = 0, denied_promotions = 0, denied_evictions = 0;
+};
+
 struct Counters {
   uint64_t cycles = 0, sink_rows = 0, bulk_rows = 0, sink_beats = 0, bulk_beats = 0, error_rows = 0, dropped_beats = 0;
   uint64_t table_beats = 0, promo_beats = 0, port_bulk_beats = 0;
@@ -95,6 +102,8 @@ class Host {
   Answer open(uint32_t owner);
   Answer commit(uint32_t owner, uint32_t count);
   Answer wait_promotions(uint32_t owner);
+  Answer plan(uint32_t owner, const planner::Plan& plan);
+  PlanState plan_state(uint32_t owner);
   Counters counters();
   /// Takes the records that the log holds, at most as many as its ring has: others may come as fast.
   std::vector<std::array<uint32_t, 8>> drain_log();

@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "sw/driver/include/kvs.h"
 #include "sw/golden/attention.hpp"
 #include "sw/golden/bounds.hpp"
 #include "sw/golden/bytes.hpp"
@@ -65,6 +66,7 @@ class Replay {
  private:
   std::string set_up();
   std::string prefill();
+  std::string hand_over_plan();
   std::string decode();
   std::string step(uint32_t n);
   std::string speculate(uint32_t n, uint32_t drafts, uint32_t accept);
@@ -117,6 +119,7 @@ class Replay {
   std::map<uint16_t, Merge> merges_;
   uint64_t outputs_due_ = 0;
   uint64_t log_drained_ = 0;
+  bool plan_refused_ = false;
 };
 
 std::string Replay::command(const char* what, const Answer& answer) {
@@ -200,6 +203,8 @@ std::string Replay::set_up() {
   model.t_sink = static_cast<uint32_t>(std::lround(registers.t_sink * 16384));
   model.dynamic = registers.dynamic;
   model.layers = dims_.L;
+  model.plans = caps_.plans;
+  model.plan_items = caps_.plan_items;
   for (uint32_t plane = 0; plane < KvCache::kPlanes; ++plane) model.planes[plane] = {true, shape.row_beats(), 0};
   residency_ = std::make_unique<ResidencyChecker>(model, result_.differences);
   residency_->on_path([this](uint8_t id, uint32_t position, uint8_t planes) { rows_->predict(id, position, planes); });
@@ -278,7 +283,36 @@ std::string Replay::run_weights(const std::function<bool()>& more) {
   return until("score stream", [this] { return bench_->scores.empty(); });
 }
 
+// The plan takes the place of the prefill's scores. Its promotions of step 0 are under way when this returns.
+std::string Replay::hand_over_plan() {
+  const planner::Plan& plan = *settings_.plan;
+  const Answer answer = host_->plan(kOwner, plan);
+  plan_refused_ = !answer.ok();
+  if (!answer.error.empty()) return "kvs_plan: " + answer.error;
+  if (!answer.ok()) {
+    // Refused as a whole, or one item or the plan itself by its own answer.
+    const bool whole = answer.status == KVS_ST_NO_PLAN;
+    const std::string item = answer.value0 < plan.items.size() ? describe(plan.items[answer.value0]) : "its end";
+    return fmt::format("plan refused at item {} ({}): {}", answer.value0, item,
+                       kvs_status_text(whole ? static_cast<unsigned>(answer.value1) : answer.status));
+  }
+  if (settings_.wait) {
+    // Regions stand first, whatever their step.
+    const auto later = std::find_if(plan.items.begin(), plan.items.end(), [](const planner::Item& i) {
+      return i.kind != planner::Item::Kind::kRegion && i.step != 0;
+    });
+    for (uint64_t polls = 0; host_->plan_state(kOwner).next < later - plan.items.begin(); ++polls) {
+      if (polls == kHang) return "the plan does not go on";
+    }
+  }
+  for (const auto& item : plan.items) {
+    if (item.kind == planner::Item::Kind::kPromote) result_.sinks.push_back({item.first, item.score});
+  }
+  return settings_.wait ? command("wait_promotions", host_->wait_promotions(kOwner)) : std::string();
+}
+
 std::string Replay::prefill() {
+  if (settings_.plan) return hand_over_plan();
   uint32_t layer = 0, q_head = 0, query = 0;
   auto why = run_weights([&] {
     if (layer == dims_.L) return false;
@@ -568,6 +602,7 @@ std::string Replay::decode() {
 
 std::string Replay::finish() {
   const Counters c = host_->counters();
+  const PlanState plan_end = settings_.plan ? host_->plan_state(kOwner) : PlanState{};
   drain();
   std::tie(result_.log.last_sequence, result_.log.last_crc) = host_->log_last();
   if (const auto finding = model::verify(result_.log); !finding) {
@@ -598,7 +633,12 @@ std::string Replay::finish() {
   result_.refused = c.refused;
   result_.placement = residency_->model().placement();
   result_.peak_slots = residency_->peak_slots();
-  result_.sinks = residency_->sinks();
+  if (settings_.plan) {
+    result_.plan = {static_cast<uint32_t>(settings_.plan->items.size()), plan_end.next, plan_end.missed,
+                    plan_end.denied_promotions, plan_end.denied_evictions};
+  } else {
+    result_.sinks = residency_->sinks();
+  }
   result_.repromoted_rows = residency_->repromoted_tokens() * dims_.L * dims_.Hkv * KvCache::kPlanes;
   if (c.sink_rows != result_.rows.sink || c.bulk_rows != result_.rows.bulk) {
     result_.differences.add("csr", bench_->cycle(),
@@ -626,7 +666,10 @@ std::string Replay::run() {
     return why;
   }
   const uint64_t begin = bench_->cycle();
-  if (auto why = prefill(); !why.empty()) return "prefill: " + why;
+  if (auto why = prefill(); !why.empty()) {
+    result_.bad_input = plan_refused_;
+    return plan_refused_ ? why : "prefill: " + why;
+  }
   const uint64_t decode_begin = bench_->cycle();
   const uint64_t beats_before = bench_->memory().stats().beats;
   if (auto why = decode(); !why.empty()) return "decode: " + why;

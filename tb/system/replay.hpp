@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sw/models/event_log_file.hpp"
+#include "sw/planner/planner.hpp"
 #include "sw/trace/trace.hpp"
 #include "tb/system/bench.hpp"
 #include "tb/system/differences.hpp"
@@ -34,7 +35,8 @@ struct ReplaySettings {
   /// hold something else and are written again.
   uint32_t draft = 0;
   uint64_t draft_seed = 1;
-  bool settle = false;  // wait_promotions after each step_end, so that placements do not depend on time
+  bool settle = false;                // wait_promotions after each step_end, so that placements do not depend on time
+  std::optional<planner::Plan> plan;  // in place of the prefill's scores
   /// Called once rows and block table of the prefill are in memory.
   std::function<void(Bench&, const KvCache&)> on_start;
   /// Called at the beginning of each decode step, for tests that break something.
@@ -63,6 +65,10 @@ struct ReplayResult {
   uint64_t drafted = 0, accepted = 0, rolled_back = 0;  // tokens, tokens, windows
   uint64_t draft_rows_from_sram = 0;                    // rows at or above the committed length: never
   std::vector<Placed> sinks;
+  struct PlanEnd {
+    uint32_t items = 0, done = 0, missed = 0, denied_promotions = 0, denied_evictions = 0;
+  };
+  std::optional<PlanEnd> plan;
   double sram_mass = 0;    // fraction of the attention mass that SRAM served, from the block's counters
   double golden_mass = 0;  // the same from exact attention; beyond the resolution of the counters it is a difference
   uint64_t cycles_total = 0, cycles_prefill = 0, cycles_decode = 0;

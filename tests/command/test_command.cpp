@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "command_support.hpp"
 #include "support/catch.hpp"
 #include "sw/golden/bytes.hpp"
 #include "sw/trace/trace.hpp"
@@ -21,56 +22,10 @@
 
 namespace {
 
-using kvsink::test::TempFolder;
-using kvsink::test::write_file;
+using namespace kvsink::test;  // NOLINT: what the tests of the command share
 namespace trace = kvsink::trace;
 
 constexpr const char* kTrace = "tests/data/tiny1m_p0.safetensors";
-
-struct Outcome {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-std::string slurp(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::string in_shell(const std::string& word) {
-  std::string out = "'";
-  for (const char c : word) {
-    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  return out + "'";
-}
-
-Outcome kvsink_run(const TempFolder& folder, const std::vector<std::string>& arguments) {
-  std::string line = in_shell(KVSINK_COMMAND);
-  for (const std::string& argument : arguments) {
-    line += " " + in_shell(argument);
-  }
-  line += " >" + in_shell(folder / "stdout") + " 2>" + in_shell(folder / "stderr") + " </dev/null";
-  const int status = std::system(line.c_str());  // NOLINT(cert-env33-c): a test runs what it built
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(folder / "stdout"), slurp(folder / "stderr")};
-}
-
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-/// Exit status 2, nothing on standard output, and exactly one line that holds these parts.
-void check_refused(const Outcome& outcome, const std::vector<std::string>& parts) {
-  INFO(outcome.out << "|" << outcome.err);
-  CHECK(outcome.status == 2);
-  CHECK(outcome.out.empty());
-  CHECK(outcome.err.starts_with("kvsink: "));
-  CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
-  CHECK(outcome.err.ends_with('\n'));
-  for (const std::string& part : parts) {
-    INFO(part);
-    CHECK(holds(outcome.err, part));
-  }
-}
 
 }  // namespace
 
@@ -97,7 +52,7 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
   };
   const std::vector<Case> cases = {
       {{}, {"subcommand"}},
-      {{"nonsense"}, {"'nonsense'", "replay, golden, diff, merge, info, capture, import, synth-trace, log, stress"}},
+      {{"nonsense"}, {"'nonsense'", "replay, plan, golden, diff, merge, info, capture, import, synth-trace, log, stress"}},
       {{"--nonsense"}, {""}},
       {{"replay"}, {"TRACE"}},
       {{"replay", kTrace, "more"}, {"more"}},

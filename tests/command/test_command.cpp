@@ -52,7 +52,8 @@ TEST_CASE("wrong usage is told in one line that names the option and the value",
   };
   const std::vector<Case> cases = {
       {{}, {"subcommand"}},
-      {{"nonsense"}, {"'nonsense'", "replay, plan, golden, diff, merge, info, capture, import, synth-trace, log, stress"}},
+      {{"nonsense"},
+       {"'nonsense'", "replay, plan, golden, diff, merge, info, capture, import, synth-trace, log, stress"}},
       {{"--nonsense"}, {""}},
       {{"replay"}, {"TRACE"}},
       {{"replay", kTrace, "more"}, {"more"}},

@@ -102,8 +102,7 @@ module formal_tag
   assign installs = cmd_valid_q && cmd_ready && cmd_q.op == TagInstall && cmd_q.owner == owner_q &&
       cmd_q.granule == granule_q && cmd_q.token == token_q;
   assign watched = lookup_valid_i && lookup_i.owner == owner_q && lookup_i.granule == granule_q;
-  logic [1:0]
-      gone_q, look_q;  // of the lookups under way: of the watched granule, while the token is gone
+  logic [1:0] gone_q, look_q;  // of the lookups under way: of the watched granule, while the token is gone
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       there_q <= 1'b0;

@@ -89,7 +89,7 @@ CLI::App* add_log(CLI::App& app, LogOptions& o) {
       sub, "--position", 0, kMost, [&o](std::uint32_t n) { o.position = n; }, "only this position's");
   text(
       sub, "--kind", [&o](const std::string& v) { o.kind = v; }, "KIND",
-      "only grant, resident, failed, leave, read_error, owner or window");
+      "only grant, resident, failed, leave, read_error, owner, window or plan");
   text(
       sub, "--cause", [&o](const std::string& v) { o.cause = v; }, "CAUSE",
       "only of this cause (ok, evicted, retired, ...)");

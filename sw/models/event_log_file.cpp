@@ -103,7 +103,8 @@ LogChain::Finding verify(const LogFile& log) {
 }
 
 std::string kind_name(uint8_t kind) {
-  static constexpr std::array kNames{"", "grant", "resident", "failed", "leave", "read_error", "owner", "window"};
+  static constexpr std::array kNames{"",           "grant", "resident", "failed", "leave",
+                                     "read_error", "owner", "window",   "plan"};
   return kind != 0 && kind < kNames.size() ? kNames[kind] : fmt::format("kind {}", kind);
 }
 

@@ -46,6 +46,8 @@ class Sim {
     model_->rst_ni = 0;
   }
   ~Sim() {
+    // A model's end acts on the context of this thread, which is that of the model that ran last.
+    Verilated::threadContextp(context_.get());
     if (model_ != nullptr) model_->final();
 #if VM_TRACE_FST
     if (fst_ != nullptr) fst_->close();

@@ -271,10 +271,10 @@ void SystemEnv::send(const Command& c, Then then) {
   words[1] = c.first;
   words[2] = c.count;
   words[3] = (c.owner & 0xffff) | c.profile << 16;
-  for (int i = 0; i < 3; ++i) {
-    const uint64_t arg = i == 0 ? c.arg0 : i == 1 ? c.arg1 : c.arg2;
-    words[static_cast<size_t>(4 + 2 * i)] = static_cast<uint32_t>(arg);
-    words[static_cast<size_t>(5 + 2 * i)] = static_cast<uint32_t>(arg >> 32);
+  size_t word = 4;
+  for (const uint64_t arg : {c.arg0, c.arg1, c.arg2}) {
+    words[word++] = static_cast<uint32_t>(arg);
+    words[word++] = static_cast<uint32_t>(arg >> 32);
   }
   bench_->commands.push(words);
 }

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +28,7 @@ struct Registers {
   uint32_t sram_budget = 0;
   double t_sink = 3.0, t_promote = 3.0, t_evict = 1.5;
   bool dynamic = false;
-  std::optional<uint32_t> burst_cost;  // none: as after reset
+  uint32_t burst_cost = 0;  // 0: nothing is fetched and dropped
   uint32_t min_distance = 32, min_queries = 32;
   uint32_t alpha = 58982, n_promote = 12, n_dwell = 12, n_evict = 12;
   uint32_t bus_timeout = 0;  // cycles; 0: memory may take for ever

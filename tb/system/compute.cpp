@@ -70,4 +70,25 @@ Partial PathRows::attend(std::span<const uint16_t> q, double scale) const {
   return partial;
 }
 
+void MergeInput::add(Path path, const Partial& partial, bool last) {
+  model::LseMerge::Partial p;
+  p.lse = std::bit_cast<uint32_t>(partial.lse);
+  p.is_sink = path == Path::kSink;
+  for (const float o : partial.o) p.o.push_back(std::bit_cast<uint32_t>(o));
+  const auto values = static_cast<uint32_t>(p.o.size());
+  const uint32_t beats = (values + lanes_ - 1) / lanes_;
+  for (uint32_t b = 0; b < beats; ++b) {
+    PartialIn beat;
+    beat.id = id_;
+    beat.first = b == 0;
+    beat.last_partial = last;
+    beat.is_sink = p.is_sink;
+    beat.lse = p.lse;
+    beat.beats = static_cast<uint8_t>(beats - 1);
+    for (uint32_t i = 0; i < lanes_ && b * lanes_ + i < values; ++i) beat.data[i] = p.o[b * lanes_ + i];
+    beats_.push_back(beat);
+  }
+  partials_.push_back(std::move(p));
+}
+
 }  // namespace kvsink::tb

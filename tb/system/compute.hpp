@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "sw/models/lse_merge_model.hpp"
+#include "tb/system/dut.hpp"
 #include "tb/system/row_scoreboard.hpp"
 
 namespace kvsink::tb {
@@ -37,6 +39,23 @@ class PathRows {
   };
   uint32_t head_dim_;
   std::vector<Entry> k_, v_;
+};
+
+/// One merge: its partials as beats of the partial stream, and as the bit-exact model takes them.
+class MergeInput {
+ public:
+  /// `lanes` values a beat.
+  MergeInput(uint16_t id, uint32_t lanes) : id_(id), lanes_(lanes) {}
+  void add(Path path, const Partial& partial, bool last);
+
+  [[nodiscard]] const std::vector<PartialIn>& beats() const { return beats_; }
+  [[nodiscard]] model::LseMerge::Result expected() const { return model::LseMerge().merge(partials_); }
+
+ private:
+  uint16_t id_;
+  uint32_t lanes_;
+  std::vector<PartialIn> beats_;
+  std::vector<model::LseMerge::Partial> partials_;
 };
 
 /// fp16 bits to double, exactly.

@@ -34,13 +34,11 @@ std::unique_ptr<SystemEnv> SystemEnv::make(const EnvOptions& options, std::strin
 
 std::string SystemEnv::set_up() {
   std::string why;
-  bench_ = Bench::make(options_.bench, why);
-  if (!bench_) return why;
-  host_ = std::make_unique<Host>(*bench_);
-  if (why = host_->probe(caps_); !why.empty()) return why;
-  options_.owners = std::min(options_.owners, caps_.owners);
-  options_.positions = std::min(options_.positions, caps_.positions);
-  row_bytes_ = options_.row_beats * bench_->beat_bytes();
+  instance_ = Instance::make(options_.bench, differences_, why);
+  if (!instance_) return why;
+  options_.owners = std::min(options_.owners, caps().owners);
+  options_.positions = std::min(options_.positions, caps().positions);
+  row_bytes_ = options_.row_beats * bench().beat_bytes();
   max_pages_ = (options_.positions + options_.page_tokens - 1) / options_.page_tokens;
   if (options_.blocks == 0) options_.blocks = 2 * options_.owners * max_pages_ + 8;
 
@@ -59,40 +57,13 @@ std::string SystemEnv::set_up() {
                        [this](uint32_t layer, uint32_t plane) {
                          return rows_base_ + (uint64_t{layer} * kPlanes + plane) * tensor_bytes_;
                        }};
-  if (why = host_->configure(rows, options_.registers, options_.kv_heads); !why.empty()) return why;
+  if (why = instance_->configure(rows, options_.kv_heads, options_.registers, RowBytes{}); !why.empty()) return why;
 
-  model::ResidencyModel::Config config;
-  config.slots = caps_.slots;
-  config.entries = caps_.entries;
-  config.owners = caps_.owners;
-  config.positions = caps_.positions;
-  config.profiles = caps_.profiles;
-  config.sram_beats = caps_.sram_bytes / bench_->beat_bytes();
-  config.kv_heads = caps_.kv_heads;
-  const Registers& r = options_.registers;
-  const auto score = [](double value) { return static_cast<uint32_t>(std::lround(value * KVS_SCORE_ONE)); };
-  config.sram_budget = r.sram_budget;
-  config.t_sink = score(r.t_sink);
-  config.t_promote = score(r.t_promote);
-  config.t_evict = score(r.t_evict);
-  config.alpha = r.alpha;
-  config.n_promote = r.n_promote;
-  config.n_dwell = r.n_dwell;
-  config.n_evict = r.n_evict;
-  config.dynamic = r.dynamic;
-  while ((1U << config.page_log2) < options_.page_tokens) ++config.page_log2;
-  config.layers = options_.layers;
-  for (uint32_t plane = 0; plane < kPlanes; ++plane) config.planes[plane] = {true, options_.row_beats, 0};
-  residency_ = std::make_unique<ResidencyChecker>(config, differences_);
-  residency_->on_path([this](uint8_t id, uint32_t at, uint8_t planes) { rows_->predict(id, at, planes); });
-
-  rows_ = std::make_unique<RowScoreboard>(options_.page_tokens, options_.row_beats, bench_->beat_bytes(), RowBytes{},
-                                          differences_);
-  rows_->judge([this](const Row& row) { return judge(row); });
-  rows_->on_row([this](const Row& row) {
+  instance_->rows().judge([this](const Row& row) { return judge(row); });
+  instance_->rows().on_row([this](const Row& row) {
     if (on_row) on_row(row);
   });
-  rows_->on_closed([this](const RowRequest& request, bool refused) {
+  instance_->rows().on_closed([this](const RowRequest& request, bool refused) {
     RequestInfo& info = info_[request.id];
     info.open = false;
     info.closed = true;
@@ -105,24 +76,24 @@ std::string SystemEnv::set_up() {
   std::mt19937_64 shuffle(options_.bench.seed);
   std::shuffle(free_.begin(), free_.end(), shuffle);
   generation_.assign(options_.blocks, 0);
-  books_.resize(caps_.owners);
+  books_.resize(caps().owners);
   for (auto& b : books_) b.contexts.push_back({});
-  views_.resize(caps_.owners);
-  keep_end_.assign(caps_.owners, 0);
+  views_.resize(caps().owners);
+  keep_end_.assign(caps().owners, 0);
 
-  bench_->on_request = [this](const RowRequest& r) {
+  bench().on_request = [this](const RowRequest& r) {
     RequestInfo& info = info_[r.id];
     info.waiting = false;
     info.open = true;
     info.accepted = cycle();
-    rows_->accepted(r, true);
+    instance_->rows().accepted(r, true);
   };
-  bench_->on_row_beat = [this](Path path, const RowBeat& beat) {
+  bench().on_row_beat = [this](Path path, const RowBeat& beat) {
     // A follower may be served before its leader is closed on the other stream.
     if (beat.is_end && beat.error) info_[beat.id].refused = true;
-    rows_->beat(path, beat, cycle());
+    instance_->rows().beat(path, beat, cycle());
   };
-  bench_->on_done = [this](const std::array<uint32_t, 8>& words) {
+  bench().on_done = [this](const std::array<uint32_t, 8>& words) {
     const auto tag = static_cast<uint16_t>(words[0] >> 16);
     const auto found = under_way_.find(tag);
     if (found == under_way_.end() || found->second.op != (words[0] & 0xff)) {
@@ -136,7 +107,7 @@ std::string SystemEnv::set_up() {
     ++statuses_[done.status];
     if (then) then(done);
   };
-  bench_->on_probe = [this](const ProbeEvent& e) {
+  bench().on_probe = [this](const ProbeEvent& e) {
     if (e.kind == ProbeKind::kRetire) {
       retired_.push_back({e.f[0] != 0, e.f[1], e.f[2], e.f[3], cycle()});
     } else if (e.kind == ProbeKind::kCommand) {
@@ -147,14 +118,14 @@ std::string SystemEnv::set_up() {
         keep_end_[owner] = cycle();
       }
     }
-    residency_->event(e);
+    instance_->residency().event(e);
   };
   return {};
 }
 
 // ------------------------------------------------------------------------------------------------------------- time
 void SystemEnv::tick() {
-  bench_->tick();
+  bench().tick();
   if (cycle() % 4096 == 0) prune();
 }
 void SystemEnv::ticks(uint64_t count) {
@@ -169,7 +140,7 @@ bool SystemEnv::until(const char* what, const std::function<bool()>& done, uint6
   std::string open;
   for (const auto& [tag, command] : under_way_) open += fmt::format(" {}", command.op);
   fail(fmt::format("{}: nothing more after {} cycles; requests open: {}; commands open (opcodes):{}", what, limit,
-                   rows_->describe_open(), open));
+                   instance_->rows().describe_open(), open));
   return false;
 }
 
@@ -216,7 +187,7 @@ void SystemEnv::write_content(const Content& content, uint32_t token) {
     for (uint32_t plane = 0; plane < kPlanes; ++plane) {
       for (uint32_t head = 0; head < options_.kv_heads; ++head) {
         fill_row(content, layer, plane, token, head, scratch_);
-        bench_->memory().write(address(content, token, layer, head, plane), scratch_);
+        bench().memory().write(address(content, token, layer, head, plane), scratch_);
       }
     }
   }
@@ -239,7 +210,7 @@ std::shared_ptr<SystemEnv::Content> SystemEnv::hand_out() {
 }
 
 void SystemEnv::write_word(Life& life, uint32_t page, const Content* content) {
-  bench_->memory().write32(life.table + uint64_t{4} * page,
+  bench().memory().write32(life.table + uint64_t{4} * page,
                            content == nullptr ? kUnmapped : generation_[content->block] << kBlockBits | content->block);
 }
 
@@ -276,7 +247,7 @@ void SystemEnv::send(const Command& c, Then then) {
     words[word++] = static_cast<uint32_t>(arg);
     words[word++] = static_cast<uint32_t>(arg >> 32);
   }
-  bench_->commands.push(words);
+  bench().commands.push(words);
 }
 
 Completion SystemEnv::run(const Command& command) {
@@ -503,7 +474,7 @@ std::string SystemEnv::set_profile(uint32_t profile, uint32_t layer_first, uint3
 
 void SystemEnv::send_scores(uint32_t owner, uint32_t query, const std::vector<float>& weights) {
   batch_owner_ = static_cast<int32_t>(owner);
-  const uint32_t lanes = bench_->beat_bytes() / 4;
+  const uint32_t lanes = bench().beat_bytes() / 4;
   const auto count = static_cast<uint32_t>(weights.size());
   for (uint32_t first = 0; first < count; first += lanes) {
     ScoreBeat beat;
@@ -515,7 +486,7 @@ void SystemEnv::send_scores(uint32_t owner, uint32_t query, const std::vector<fl
       beat.weight[i] = std::bit_cast<uint32_t>(weights[first + i]);
     }
     beat.last = first + lanes >= count;
-    bench_->scores.push(beat);
+    bench().scores.push(beat);
   }
 }
 
@@ -525,7 +496,7 @@ uint8_t SystemEnv::request(RowRequest r) {
   r.id = next_id_++;
   info_[r.id] = {true, false, false, false, r, 0};
   ++requests_open_;
-  bench_->requests.push(r);
+  bench().requests.push(r);
   return r.id;
 }
 
@@ -624,28 +595,20 @@ std::string SystemEnv::judge(const Row& row) {
 
 // ----------------------------------------------------------------------------------------------------- faults, ends
 void SystemEnv::fail_reads(uint64_t first, uint64_t end) {
-  bench_->memory().add_fault({.first = first, .end = end});
-  const uint64_t beat = bench_->beat_bytes();  // whole beats answer with an error
+  bench().memory().add_fault({.first = first, .end = end});
+  const uint64_t beat = bench().beat_bytes();  // whole beats answer with an error
   faults_.push_back({first / beat * beat, (end + beat - 1) / beat * beat, cycle(), kAlways});
 }
 void SystemEnv::clear_faults() {
-  bench_->memory().clear_faults();
+  bench().memory().clear_faults();
   for (auto& f : faults_) f.to = std::min(f.to, cycle() + 2);
 }
 
-void SystemEnv::drain() {
-  const auto words = host_->drain_log();
-  residency_->drained(words);
-  for (const auto& w : words) {
-    std::array<uint8_t, model::kLogRecordBytes> bytes{};
-    std::memcpy(bytes.data(), w.data(), bytes.size());
-    records_.push_back(model::LogRecord::decode(bytes));
-  }
-}
+void SystemEnv::drain() { instance_->drain(records_); }
 
 void SystemEnv::finish() {
   clear_faults();
-  bench_->may_take = nullptr;
+  bench().may_take = nullptr;
   const auto quiet = [this] { return requests_open_ == 0 && under_way_.empty(); };
   // Commands wait for records when the log is full.
   for (int i = 0; i < 400 && !quiet(); ++i) {
@@ -659,20 +622,20 @@ void SystemEnv::finish() {
   }
   if (run(simple(kOpRetire, 0, 1)).status != Status::kOk) fail("retire of everything was refused");
   for (int i = 0; i < 3; ++i) {
-    ticks(2 * caps_.slots + 2000);
+    ticks(2 * caps().slots + 2000);
     drain();
   }
-  if (residency_->model().used_slots() != 0) {
-    fail(fmt::format("{} slots are used after everything was retired", residency_->model().used_slots()));
+  if (instance_->residency().model().used_slots() != 0) {
+    fail(fmt::format("{} slots are used after everything was retired", instance_->residency().model().used_slots()));
   }
-  residency_->finish(cycle());
-  for (const auto& v : bench_->memory().violations()) fail("memory port: " + v);
-  const Counters c = host_->counters();
+  instance_->residency().finish(cycle());
+  for (const auto& v : bench().memory().violations()) fail("memory port: " + v);
+  const Counters c = host().counters();
   if (c.sink_rows != rows().sink || c.bulk_rows != rows().bulk || c.error_rows != rows().errors) {
     fail(fmt::format("the counters say {} sink, {} bulk and {} error rows, {}, {} and {} were delivered", c.sink_rows,
                      c.bulk_rows, c.error_rows, rows().sink, rows().bulk, rows().errors));
   }
-  const auto [sequence, crc] = host_->log_last();
+  const auto [sequence, crc] = host().log_last();
   if (!records_.empty() && (records_.back().sequence != sequence || records_.back().crc != crc)) {
     fail(fmt::format("the last record is {}, the registers say {}", records_.back().sequence, sequence));
   }

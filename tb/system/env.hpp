@@ -20,11 +20,7 @@
 #include <vector>
 
 #include "sw/models/residency_model.hpp"
-#include "tb/system/bench.hpp"
-#include "tb/system/differences.hpp"
-#include "tb/system/host.hpp"
-#include "tb/system/residency_checker.hpp"
-#include "tb/system/row_scoreboard.hpp"
+#include "tb/system/instance.hpp"
 
 namespace kvsink::tb {
 
@@ -89,7 +85,7 @@ class SystemEnv {
 
   // ---- time
   void tick();
-  [[nodiscard]] uint64_t cycle() const { return bench_->cycle(); }
+  [[nodiscard]] uint64_t cycle() const { return instance_->bench().cycle(); }
   void ticks(uint64_t count);
   /// Ticks until `done` says so; a difference (and false) after `limit` cycles.
   bool until(const char* what, const std::function<bool()>& done, uint64_t limit = 2'000'000);
@@ -157,12 +153,12 @@ class SystemEnv {
   void finish();
 
   [[nodiscard]] OwnerView& view(uint32_t owner) { return views_[owner]; }
-  [[nodiscard]] const Capabilities& caps() const { return caps_; }
+  [[nodiscard]] const Capabilities& caps() const { return instance_->caps(); }
   [[nodiscard]] const EnvOptions& options() const { return options_; }
-  [[nodiscard]] Bench& bench() { return *bench_; }
-  [[nodiscard]] Host& host() { return *host_; }
-  [[nodiscard]] const RowCounts& rows() const { return rows_->counts(); }
-  [[nodiscard]] const ResidencyChecker& residency() const { return *residency_; }
+  [[nodiscard]] Bench& bench() { return instance_->bench(); }
+  [[nodiscard]] Host& host() { return instance_->host(); }
+  [[nodiscard]] const RowCounts& rows() const { return instance_->rows().counts(); }
+  [[nodiscard]] const ResidencyChecker& residency() const { return instance_->residency(); }
   [[nodiscard]] Differences& differences() { return differences_; }
   [[nodiscard]] uint64_t commands_done() const { return commands_done_; }
   [[nodiscard]] const std::map<model::Status, uint64_t>& statuses() const { return statuses_; }
@@ -228,12 +224,8 @@ class SystemEnv {
   void prune();
 
   EnvOptions options_;
-  std::unique_ptr<Bench> bench_;
-  std::unique_ptr<Host> host_;
-  std::unique_ptr<RowScoreboard> rows_;
-  std::unique_ptr<ResidencyChecker> residency_;
   Differences differences_;
-  Capabilities caps_;
+  std::unique_ptr<Instance> instance_;
   uint32_t row_bytes_ = 0, max_pages_ = 0;
   uint64_t tables_ = 0, table_bytes_ = 0, rows_base_ = 0, tensor_bytes_ = 0, block_bytes_ = 0;
 

@@ -62,19 +62,6 @@ std::string Host::probe(Capabilities& caps) {
   return {};
 }
 
-std::string Host::configure(const KvCache& cache, uint32_t layers, const Registers& registers, uint32_t head_count_q) {
-  const KvShape& shape = cache.shape();
-  const RowLayout rows{layers,
-                       shape.page_tokens,
-                       shape.block_bits,
-                       shape.row_stride(),
-                       cache.stride_block(),
-                       cache.stride_head(),
-                       cache.stride_token(),
-                       [&cache](uint32_t layer, uint32_t plane) { return cache.base(layer, plane); }};
-  return configure(rows, registers, head_count_q);
-}
-
 std::string Host::configure(const RowLayout& rows, const Registers& registers, uint32_t head_count_q) {
   kvs& k = impl_->driver;
   kvs_layout layout{};

@@ -85,7 +85,6 @@ class Host {
 
   /// Reads the capabilities; an error text when the block does not answer as expected.
   std::string probe(Capabilities& caps);
-  std::string configure(const KvCache& cache, uint32_t layers, const Registers& registers, uint32_t head_count_q);
   std::string configure(const RowLayout& rows, const Registers& registers, uint32_t head_count_q);
   /// All layers, heads and both planes of the cache in slots first..first+count-1, from SRAM beat `base` on.
   Answer set_profile(uint32_t profile, uint32_t layers, uint64_t head_mask, uint32_t planes, uint32_t first,

@@ -16,12 +16,9 @@
 #include "sw/golden/bounds.hpp"
 #include "sw/golden/bytes.hpp"
 #include "sw/golden/half.hpp"
-#include "sw/models/lse_merge_model.hpp"
 #include "tb/common/sim.hpp"
 #include "tb/system/compute.hpp"
-#include "tb/system/host.hpp"
-#include "tb/system/kv_cache.hpp"
-#include "tb/system/residency_checker.hpp"
+#include "tb/system/instance.hpp"
 
 namespace kvsink::tb {
 namespace {
@@ -90,21 +87,21 @@ class Replay {
   void drain();
   [[nodiscard]] uint8_t free_id();
 
+  [[nodiscard]] Bench& bench() { return instance_->bench(); }
+  [[nodiscard]] Host& host() { return instance_->host(); }
+  [[nodiscard]] KvCache& cache() { return instance_->cache(); }
+  [[nodiscard]] RowScoreboard& rows() { return instance_->rows(); }
+  [[nodiscard]] ResidencyChecker& residency() { return instance_->residency(); }
+  [[nodiscard]] const Capabilities& caps() const { return instance_->caps(); }
+
   const trace::Trace& trace_;
   const trace::Dims dims_;
   const ReplaySettings& settings_;
   ReplayResult& result_;
   double mass_resolution_ = 0;  // of the sum of all masses: what roundings of lse and merge may make of it
 
-  std::unique_ptr<Bench> bench_;
-  std::unique_ptr<Host> host_;
-  std::unique_ptr<KvCache> cache_;
-  std::unique_ptr<RowScoreboard> rows_;
-  std::unique_ptr<ResidencyChecker> residency_;
-  Capabilities caps_;
-  uint32_t profile_slots_ = 0;
+  std::unique_ptr<Instance> instance_;
   std::vector<uint8_t> row_scratch_;
-  MemoryWrite write_;
 
   uint32_t step_ = 0;
   uint32_t committed_ = 0;
@@ -118,7 +115,6 @@ class Replay {
   uint16_t next_merge_ = 0;
   std::map<uint16_t, Merge> merges_;
   uint64_t outputs_due_ = 0;
-  uint64_t log_drained_ = 0;
   bool plan_refused_ = false;
 };
 
@@ -129,32 +125,28 @@ std::string Replay::command(const char* what, const Answer& answer) {
 }
 
 std::string Replay::until(const char* what, const std::function<bool()>& done) {
-  if (bench_->run_until(done, kHang)) return {};
-  return fmt::format("{}: nothing more after {} cycles; open: {}", what, kHang, rows_->describe_open());
+  if (bench().run_until(done, kHang)) return {};
+  return fmt::format("{}: nothing more after {} cycles; open: {}", what, kHang, rows().describe_open());
 }
 
 std::string Replay::set_up() {
   std::string why;
-  bench_ = Bench::make(settings_.bench, why);
-  if (!bench_) return why;
-  host_ = std::make_unique<Host>(*bench_);
-  if (why = host_->probe(caps_); !why.empty()) return why;
-  const trace::Limits limits{caps_.layers, caps_.q_heads, caps_.kv_heads, caps_.row_bytes / 2, caps_.positions};
+  instance_ = Instance::make(settings_.bench, result_.differences, why);
+  if (!instance_) return why;
+  const Capabilities& sizes = caps();
+  const trace::Limits limits{sizes.layers, sizes.q_heads, sizes.kv_heads, sizes.row_bytes / 2, sizes.positions};
   if (const auto fits = trace::check_limits(trace_, limits, settings_.bench.config); !fits) return fits.error().message;
 
   KvShape shape;
   shape.layers = dims_.L;
   shape.kv_heads = dims_.Hkv;
   shape.row_bytes = dims_.d * 2;
-  shape.beat_bytes = bench_->beat_bytes();
   shape.page_tokens = kPageTokens;
   shape.positions = dims_.T;
-  cache_ = std::make_unique<KvCache>(shape, kRegion, settings_.bench.seed * 77 + 1);
-  row_scratch_.assign(shape.row_stride(), 0);
-  write_ = [this](uint64_t addr, std::span<const uint8_t> bytes) { bench_->memory().write(addr, bytes); };
-  cache_->write_table(write_);
+  instance_->lay_out(shape, kRegion, settings_.bench.seed * 77 + 1);
+  row_scratch_.assign(cache().shape().row_stride(), 0);
   for (uint32_t position = 0; position < trace_.prefill_tokens(); ++position) write_rows(position);
-  if (settings_.on_start) settings_.on_start(*bench_, *cache_);
+  if (settings_.on_start) settings_.on_start(bench(), cache());
 
   const auto expected = [this](uint32_t, uint32_t layer, uint32_t plane, uint32_t position,
                                uint32_t head) -> std::span<const uint8_t> {
@@ -167,68 +159,39 @@ std::string Replay::set_up() {
     std::memcpy(row_scratch_.data(), values.data(), values.size_bytes());
     return row_scratch_;
   };
-  rows_ =
-      std::make_unique<RowScoreboard>(kPageTokens, shape.row_beats(), shape.beat_bytes, expected, result_.differences);
-  rows_->on_row([this](const Row& r) { row(r); });
-  rows_->on_closed([this](const RowRequest& r, bool refused) { closed(r, refused); });
-  bench_->on_request = [this](const RowRequest& r) { rows_->accepted(r, true); };
-  bench_->on_row_beat = [this](Path path, const RowBeat& b) { rows_->beat(path, b, bench_->cycle()); };
-  bench_->on_merged = [this](const MergedOut& b) { merged(b); };
-
-  const uint32_t slot_beats = dims_.L * dims_.Hkv * KvCache::kPlanes * shape.row_beats();
-  profile_slots_ = std::min(caps_.slots, caps_.sram_bytes / (slot_beats * shape.beat_bytes));
-  if (profile_slots_ == 0) {
+  if (instance_->token_slots() == 0) {
     return fmt::format("{}: one token takes {} bytes of slot SRAM, the configuration {} has {}", trace_.path(),
-                       slot_beats * shape.beat_bytes, settings_.bench.config, caps_.sram_bytes);
+                       dims_.L * dims_.Hkv * KvCache::kPlanes * cache().shape().row_stride(), settings_.bench.config,
+                       sizes.sram_bytes);
   }
   Registers registers;
   registers.sram_budget = settings_.policy == Policy::kHbm ? 0
                           : settings_.budget >= 0
-                              ? std::min<uint32_t>(caps_.slots, static_cast<uint32_t>(settings_.budget))
-                              : caps_.slots;
+                              ? std::min<uint32_t>(caps().slots, static_cast<uint32_t>(settings_.budget))
+                              : caps().slots;
   if (settings_.policy == Policy::kFill) registers.t_sink = 0;
   registers.dynamic = settings_.policy == Policy::kDynamic;
   registers.burst_cost = settings_.burst_cost;
-  if (why = host_->configure(*cache_, dims_.L, registers, dims_.Hq); !why.empty()) return why;
+  if (why = instance_->configure(dims_.Hq, registers, expected); !why.empty()) return why;
+  rows().on_row([this](const Row& r) { row(r); });
+  rows().on_closed([this](const RowRequest& r, bool refused) { closed(r, refused); });
+  bench().on_merged = [this](const MergedOut& b) { merged(b); };
 
-  model::ResidencyModel::Config model;
-  model.slots = caps_.slots;
-  model.entries = caps_.entries;
-  model.owners = caps_.owners;
-  model.positions = caps_.positions;
-  model.profiles = caps_.profiles;
-  model.sram_beats = caps_.sram_bytes / shape.beat_bytes;
-  model.kv_heads = caps_.kv_heads;
-  model.sram_budget = registers.sram_budget;
-  model.t_sink = static_cast<uint32_t>(std::lround(registers.t_sink * 16384));
-  model.dynamic = registers.dynamic;
-  model.layers = dims_.L;
-  model.plans = caps_.plans;
-  model.plan_items = caps_.plan_items;
-  for (uint32_t plane = 0; plane < KvCache::kPlanes; ++plane) model.planes[plane] = {true, shape.row_beats(), 0};
-  residency_ = std::make_unique<ResidencyChecker>(model, result_.differences);
-  residency_->on_path([this](uint8_t id, uint32_t position, uint8_t planes) { rows_->predict(id, position, planes); });
-  bench_->on_probe = [this](const ProbeEvent& e) { residency_->event(e); };
-
-  if (why = command("set_profile",
-                    host_->set_profile(kProfile, dims_.L, (uint64_t{1} << dims_.Hkv) - 1, 3, 0, profile_slots_, 0));
-      !why.empty()) {
-    return why;
-  }
+  if (why = command("set_profile", instance_->set_whole_profile(kProfile)); !why.empty()) return why;
   Owner owner;
   owner.number = kOwner;
-  owner.table_base = cache_->table_base();
+  owner.table_base = cache().table_base();
   owner.length = owner.committed = trace_.prefill_tokens();
   owner.profile = kProfile;
-  return command("set_owner", host_->set_owner(owner));
+  return command("set_owner", host().set_owner(owner));
 }
 
 void Replay::write_rows(uint32_t position) {
   rejected_.erase(position);
   for (uint32_t layer = 0; layer < dims_.L; ++layer) {
     for (uint32_t head = 0; head < dims_.Hkv; ++head) {
-      cache_->write_row(write_, layer, 0, position, head, bytes_of(trace_.k(layer, position, head)));
-      cache_->write_row(write_, layer, 1, position, head, bytes_of(trace_.v(layer, position, head)));
+      instance_->write_row(layer, 0, position, head, bytes_of(trace_.k(layer, position, head)));
+      instance_->write_row(layer, 1, position, head, bytes_of(trace_.v(layer, position, head)));
     }
   }
 }
@@ -250,7 +213,7 @@ void Replay::write_draft(uint32_t position, uint64_t version) {
     for (uint32_t head = 0; head < dims_.Hkv; ++head) {
       for (uint32_t plane = 0; plane < KvCache::kPlanes; ++plane) {
         draft_row(version, layer, plane, position, head);
-        write_(cache_->row_address(layer, plane, position, head), row_scratch_);
+        bench().memory().write(cache().row_address(layer, plane, position, head), row_scratch_);
       }
     }
   }
@@ -258,7 +221,7 @@ void Replay::write_draft(uint32_t position, uint64_t version) {
 
 void Replay::queue_weights(uint32_t layer, uint32_t q_head, uint32_t query, bool last) {
   const auto weights = golden::attention_weights(trace_, layer, q_head, query);
-  const uint32_t lanes = bench_->beat_bytes() / 4;
+  const uint32_t lanes = bench().beat_bytes() / 4;
   for (uint32_t first = 0; first <= query; first += lanes) {
     ScoreBeat beat;
     beat.owner = kOwner;
@@ -272,21 +235,21 @@ void Replay::queue_weights(uint32_t layer, uint32_t q_head, uint32_t query, bool
       beat.weight[i] = std::bit_cast<uint32_t>(static_cast<float>(weights[first + i]));
     }
     beat.last = last && first + lanes > query;
-    bench_->scores.push(beat);
+    bench().scores.push(beat);
   }
 }
 
 std::string Replay::run_weights(const std::function<bool()>& more) {
   while (more()) {
-    if (auto why = until("score stream", [this] { return bench_->scores.pending() < 64; }); !why.empty()) return why;
+    if (auto why = until("score stream", [this] { return bench().scores.pending() < 64; }); !why.empty()) return why;
   }
-  return until("score stream", [this] { return bench_->scores.empty(); });
+  return until("score stream", [this] { return bench().scores.empty(); });
 }
 
 // The plan takes the place of the prefill's scores. Its promotions of step 0 are under way when this returns.
 std::string Replay::hand_over_plan() {
   const planner::Plan& plan = *settings_.plan;
-  const Answer answer = host_->plan(kOwner, plan);
+  const Answer answer = host().plan(kOwner, plan);
   plan_refused_ = !answer.ok();
   if (!answer.error.empty()) return "kvs_plan: " + answer.error;
   if (!answer.ok()) {
@@ -301,14 +264,14 @@ std::string Replay::hand_over_plan() {
     const auto later = std::find_if(plan.items.begin(), plan.items.end(), [](const planner::Item& i) {
       return i.kind != planner::Item::Kind::kRegion && i.step != 0;
     });
-    for (uint64_t polls = 0; host_->plan_state(kOwner).next < later - plan.items.begin(); ++polls) {
+    for (uint64_t polls = 0; host().plan_state(kOwner).next < later - plan.items.begin(); ++polls) {
       if (polls == kHang) return "the plan does not go on";
     }
   }
   for (const auto& item : plan.items) {
     if (item.kind == planner::Item::Kind::kPromote) result_.sinks.push_back({item.first, item.score});
   }
-  return settings_.wait ? command("wait_promotions", host_->wait_promotions(kOwner)) : std::string();
+  return settings_.wait ? command("wait_promotions", host().wait_promotions(kOwner)) : std::string();
 }
 
 std::string Replay::prefill() {
@@ -328,19 +291,19 @@ std::string Replay::prefill() {
     return true;
   });
   if (!why.empty()) return why;
-  if (why = command("step_end (prefill)", host_->step_end(kOwner, true, false)); !why.empty()) return why;
-  if (settings_.wait) why = command("wait_promotions", host_->wait_promotions(kOwner));
+  if (why = command("step_end (prefill)", host().step_end(kOwner, true, false)); !why.empty()) return why;
+  if (settings_.wait) why = command("wait_promotions", host().wait_promotions(kOwner));
   return why;
 }
 
 uint8_t Replay::free_id() {
-  while (rows_->in_use(next_id_) || by_request_.contains(next_id_)) ++next_id_;
+  while (rows().in_use(next_id_) || by_request_.contains(next_id_)) ++next_id_;
   return next_id_++;
 }
 
 // Keeps as many (layer, head) pairs in flight as there are lists that may be kept.
 void Replay::issue() {
-  const uint32_t window = std::max(1U, caps_.readers / 2);
+  const uint32_t window = std::max(1U, caps().readers / 2);
   const auto position = static_cast<uint32_t>(trace_.decode_positions()[step_]);
   while (next_work_ < dims_.L * dims_.Hkv && pairs_open_ < window) {
     auto work = std::make_shared<Work>(dims_.d);
@@ -365,12 +328,12 @@ void Replay::issue() {
       v.id = free_id();
       by_request_[v.id] = work;
       work->requests_open = 2;
-      bench_->requests.push(k);
-      bench_->requests.push(v);
+      bench().requests.push(k);
+      bench().requests.push(v);
     } else {
       k.planes = kPlaneK | kPlaneV;
       work->requests_open = 1;
-      bench_->requests.push(k);
+      bench().requests.push(k);
     }
     ++pairs_open_;
     ++next_work_;
@@ -386,9 +349,9 @@ void Replay::row(const Row& r) {
 
 void Replay::closed(const RowRequest& request, bool refused) {
   if (refused) {
-    result_.differences.add("bypass_mux", bench_->cycle(),
+    result_.differences.add("bypass_mux", bench().cycle(),
                             fmt::format("request {} was to keep its list and was refused, with {} lists and {} in use",
-                                        request.id, caps_.readers, pairs_open_));
+                                        request.id, caps().readers, pairs_open_));
   }
   const auto found = by_request_.find(request.id);
   if (found == by_request_.end()) return;
@@ -403,38 +366,21 @@ void Replay::closed(const RowRequest& request, bool refused) {
 void Replay::attend(Work& work) {
   const auto position = static_cast<uint32_t>(trace_.decode_positions()[step_]);
   const uint32_t group = dims_.Hq / dims_.Hkv;
-  const uint32_t lanes = caps_.lanes;
-  const uint32_t beats = (dims_.d + lanes - 1) / lanes;
   for (uint32_t g = 0; g < group; ++g) {
     Merge merge;
     merge.layer = work.layer;
     merge.step = step_;
     merge.q_head = work.head * group + g;
     const uint16_t id = next_merge_++;
-    std::vector<model::LseMerge::Partial> partials;
+    MergeInput input(id, caps().lanes);
     for (const Path path : {Path::kSink, Path::kBulk}) {
-      const Partial partial =
-          work.path[static_cast<int>(path)].attend(trace_.q(work.layer, position, merge.q_head), trace_.scale());
-      model::LseMerge::Partial p;
-      p.lse = std::bit_cast<uint32_t>(partial.lse);
-      p.is_sink = path == Path::kSink;
-      for (const float o : partial.o) p.o.push_back(std::bit_cast<uint32_t>(o));
-      for (uint32_t b = 0; b < beats; ++b) {
-        PartialIn beat;
-        beat.id = id;
-        beat.first = b == 0;
-        beat.last_partial = path == Path::kBulk;
-        beat.is_sink = p.is_sink;
-        beat.lse = p.lse;
-        beat.beats = static_cast<uint8_t>(beats - 1);
-        for (uint32_t i = 0; i < lanes && b * lanes + i < dims_.d; ++i) beat.data[i] = p.o[b * lanes + i];
-        bench_->partials.push(beat);
-      }
-      partials.push_back(std::move(p));
+      const auto& query = trace_.q(work.layer, position, merge.q_head);
+      input.add(path, work.path[static_cast<int>(path)].attend(query, trace_.scale()), path == Path::kBulk);
     }
+    for (const auto& beat : input.beats()) bench().partials.push(beat);
     for (int path = 0; path < 2; ++path) merge.positions[path] = work.path[path].positions();
     merge.accepted = accepted_;
-    merge.expected = model::LseMerge().merge(partials);
+    merge.expected = input.expected();
     merges_.emplace(id, std::move(merge));
   }
 }
@@ -443,13 +389,13 @@ void Replay::merged(const MergedOut& beat) {
   const auto found = merges_.find(beat.id);
   if (found == merges_.end()) {
     ++result_.outputs_wrong;
-    result_.differences.add("lse_merge", bench_->cycle(),
+    result_.differences.add("lse_merge", bench().cycle(),
                             fmt::format("output of merge {}, which is not open", beat.id));
     return;
   }
   Merge& merge = found->second;
   if (beat.first) merge.got_lse = beat.lse;
-  for (uint32_t i = 0; i < caps_.lanes && merge.got.size() < dims_.d; ++i) merge.got.push_back(beat.data[i]);
+  for (uint32_t i = 0; i < caps().lanes && merge.got.size() < dims_.d; ++i) merge.got.push_back(beat.data[i]);
   if (!beat.last) return;
   check_output(merge);
   merges_.erase(found);
@@ -463,7 +409,7 @@ void Replay::check_output(const Merge& merge) {
     std::size_t at = 0;
     while (at < merge.got.size() && merge.got[at] == merge.expected.o[at]) ++at;
     result_.differences.add(
-        "lse_merge", bench_->cycle(),
+        "lse_merge", bench().cycle(),
         fmt::format("layer {}, step {}, query head {}: {} expected {:#010x}, came {:#010x}", merge.layer, merge.step,
                     merge.q_head, at < merge.got.size() ? fmt::format("element {}", at) : "lse",
                     at < merge.got.size() ? merge.expected.o[at] : merge.expected.lse,
@@ -505,8 +451,8 @@ std::string Replay::step(uint32_t n) {
   const auto position = static_cast<uint32_t>(trace_.decode_positions()[n]);
   write_rows(position);
   committed_ = position + 1;
-  if (auto why = command("set_length", host_->set_length(kOwner, position + 1, position + 1)); !why.empty()) return why;
-  if (settings_.on_step) settings_.on_step(*bench_, n);
+  if (auto why = command("set_length", host().set_length(kOwner, position + 1, position + 1)); !why.empty()) return why;
+  if (settings_.on_step) settings_.on_step(bench(), n);
   if (auto why = attention(n); !why.empty()) return why;
   return end_step(n);
 }
@@ -517,8 +463,8 @@ std::string Replay::speculate(uint32_t n, uint32_t drafts, uint32_t accept) {
   result_.drafted += drafts;
   result_.accepted += accept;
   result_.rolled_back += accept == 0 ? 1 : 0;
-  if (auto why = command("open", host_->open(kOwner)); !why.empty()) return why;
-  if (auto why = command("set_length", host_->set_length(kOwner, first + drafts, first)); !why.empty()) return why;
+  if (auto why = command("open", host().open(kOwner)); !why.empty()) return why;
+  if (auto why = command("set_length", host().set_length(kOwner, first + drafts, first)); !why.empty()) return why;
   committed_ = first;
   for (uint32_t i = 0; i < drafts; ++i) {
     if (i < accept) {
@@ -532,9 +478,9 @@ std::string Replay::speculate(uint32_t n, uint32_t drafts, uint32_t accept) {
     if (auto why = attention(n + i); !why.empty()) return why;
   }
   accepted_ = true;
-  if (auto why = command("commit", host_->commit(kOwner, accept)); !why.empty()) return why;
+  if (auto why = command("commit", host().commit(kOwner, accept)); !why.empty()) return why;
   committed_ = first + accept;
-  if (auto why = command("set_length", host_->set_length(kOwner, committed_, committed_)); !why.empty()) return why;
+  if (auto why = command("set_length", host().set_length(kOwner, committed_, committed_)); !why.empty()) return why;
   for (uint32_t i = 0; i < accept; ++i) {
     if (auto why = end_step(n + i); !why.empty()) return why;
   }
@@ -567,22 +513,14 @@ std::string Replay::end_step(uint32_t n) {
     });
     if (!why.empty()) return why;
   }
-  if (auto why = command("step_end", host_->step_end(kOwner, false, !scored)); !why.empty()) return why;
-  if (settings_.settle) host_->wait_promotions(kOwner);
+  if (auto why = command("step_end", host().step_end(kOwner, false, !scored)); !why.empty()) return why;
+  if (settings_.settle) host().wait_promotions(kOwner);
   drain();
   if (settings_.on_progress) settings_.on_progress(n + 1, settings_.steps != 0 ? settings_.steps : dims_.N);
   return {};
 }
 
-void Replay::drain() {
-  const auto records = host_->drain_log();
-  residency_->drained(records);
-  for (const auto& words : records) {
-    std::array<uint8_t, model::kLogRecordBytes> bytes{};
-    std::memcpy(bytes.data(), words.data(), bytes.size());
-    result_.log.records.push_back(model::LogRecord::decode(bytes));
-  }
-}
+void Replay::drain() { instance_->drain(result_.log.records); }
 
 std::string Replay::decode() {
   const uint32_t steps = settings_.steps != 0 ? std::min(settings_.steps, dims_.N) : dims_.N;
@@ -601,18 +539,18 @@ std::string Replay::decode() {
 }
 
 std::string Replay::finish() {
-  const Counters c = host_->counters();
-  const PlanState plan_end = settings_.plan ? host_->plan_state(kOwner) : PlanState{};
+  const Counters c = host().counters();
+  const PlanState plan_end = settings_.plan ? host().plan_state(kOwner) : PlanState{};
   drain();
-  std::tie(result_.log.last_sequence, result_.log.last_crc) = host_->log_last();
+  std::tie(result_.log.last_sequence, result_.log.last_crc) = host().log_last();
   if (const auto finding = model::verify(result_.log); !finding) {
-    result_.differences.add("event_log", bench_->cycle(), finding.text() + ", by the register pair");
+    result_.differences.add("event_log", bench().cycle(), finding.text() + ", by the register pair");
   }
-  residency_->finish(bench_->cycle());
-  const uint64_t bb = bench_->beat_bytes();
-  result_.rows = rows_->counts();
-  result_.events_checked = residency_->checked();
-  result_.events_wrong = residency_->wrong();
+  residency().finish(bench().cycle());
+  const uint64_t bb = bench().beat_bytes();
+  result_.rows = rows().counts();
+  result_.events_checked = residency().checked();
+  result_.events_wrong = residency().wrong();
   result_.kv_needed = golden::kv_needed(trace_);
   result_.hbm_bulk = (c.port_bulk_beats - c.dropped_beats) * bb;
   result_.hbm_promotion = c.promo_beats * bb;
@@ -623,7 +561,7 @@ std::string Replay::finish() {
   // The counters also hold the merges of rejected drafts, which the trace knows nothing of.
   if (result_.accepted == result_.drafted && !(std::fabs(c.mass - result_.golden_mass) <= mass_resolution_)) {
     result_.differences.add(
-        "sink_mass", bench_->cycle(),
+        "sink_mass", bench().cycle(),
         fmt::format("the counters say {:.9f} over {} merges, exact attention {:.9f}, more than {:.2e} off", c.mass,
                     c.merges, result_.golden_mass, mass_resolution_));
   }
@@ -631,17 +569,17 @@ std::string Replay::finish() {
   result_.promoted = c.granted;
   result_.evicted = c.evicted;
   result_.refused = c.refused;
-  result_.placement = residency_->model().placement();
-  result_.peak_slots = residency_->peak_slots();
+  result_.placement = residency().model().placement();
+  result_.peak_slots = residency().peak_slots();
   if (settings_.plan) {
     result_.plan = {static_cast<uint32_t>(settings_.plan->items.size()), plan_end.next, plan_end.missed,
                     plan_end.denied_promotions, plan_end.denied_evictions};
   } else {
-    result_.sinks = residency_->sinks();
+    result_.sinks = residency().sinks();
   }
-  result_.repromoted_rows = residency_->repromoted_tokens() * dims_.L * dims_.Hkv * KvCache::kPlanes;
+  result_.repromoted_rows = residency().repromoted_tokens() * dims_.L * dims_.Hkv * KvCache::kPlanes;
   if (c.sink_rows != result_.rows.sink || c.bulk_rows != result_.rows.bulk) {
-    result_.differences.add("csr", bench_->cycle(),
+    result_.differences.add("csr", bench().cycle(),
                             fmt::format("the counters say {} sink and {} bulk rows, {} and {} were delivered",
                                         c.sink_rows, c.bulk_rows, result_.rows.sink, result_.rows.bulk));
   }
@@ -662,23 +600,23 @@ std::string Replay::run() {
     }
   }
   if (auto why = set_up(); !why.empty()) {
-    result_.bad_input = bench_ == nullptr || residency_ == nullptr;
+    result_.bad_input = !instance_ || !instance_->configured();
     return why;
   }
-  const uint64_t begin = bench_->cycle();
+  const uint64_t begin = bench().cycle();
   if (auto why = prefill(); !why.empty()) {
     result_.bad_input = plan_refused_;
     return plan_refused_ ? why : "prefill: " + why;
   }
-  const uint64_t decode_begin = bench_->cycle();
-  const uint64_t beats_before = bench_->memory().stats().beats;
+  const uint64_t decode_begin = bench().cycle();
+  const uint64_t beats_before = bench().memory().stats().beats;
   if (auto why = decode(); !why.empty()) return "decode: " + why;
   result_.cycles_prefill = decode_begin - begin;
-  result_.cycles_decode = bench_->cycle() - decode_begin;
-  result_.cycles_total = bench_->cycle();
-  result_.bus_beats = bench_->memory().stats().beats - beats_before;
+  result_.cycles_decode = bench().cycle() - decode_begin;
+  result_.cycles_total = bench().cycle();
+  result_.bus_beats = bench().memory().stats().beats - beats_before;
   if (auto why = finish(); !why.empty()) return why;
-  const double useful = static_cast<double>(result_.hbm_bulk) / bench_->beat_bytes();
+  const double useful = static_cast<double>(result_.hbm_bulk) / bench().beat_bytes();
   result_.decode_utilisation = useful / static_cast<double>(result_.cycles_decode);
   return {};
 }

@@ -14,9 +14,7 @@
 
 #include "replay_support.hpp"
 #include "support/seed.hpp"
-#include "tb/system/host.hpp"
-#include "tb/system/kv_cache.hpp"
-#include "tb/system/residency_checker.hpp"
+#include "tb/system/instance.hpp"
 
 using namespace kvsink;
 using namespace kvsink::test;
@@ -33,13 +31,8 @@ constexpr uint64_t kRecordGrant = 1, kRecordResident = 2, kRecordFailed = 3, kRe
 
 /// The small configuration, two owners over one cache of hashed rows, the checkers of a replay around it.
 struct System {
-  std::unique_ptr<tb::Bench> bench;
-  std::unique_ptr<tb::Host> host;
-  std::unique_ptr<tb::KvCache> cache;
-  std::unique_ptr<tb::RowScoreboard> rows;
-  std::unique_ptr<tb::ResidencyChecker> residency;
-  tb::Capabilities caps;
   tb::Differences report;
+  std::unique_ptr<tb::Instance> instance;
   std::vector<uint8_t> scratch;
   uint32_t slots = 0;
   uint8_t next_id = 0;
@@ -56,74 +49,57 @@ struct System {
     options.stall_percent = stall;
     options.hashed_memory = true;
     std::string why;
-    bench = tb::Bench::make(options, why);
+    instance = tb::Instance::make(options, report, why);
     REQUIRE(why.empty());
-    bench->memory().set_out_of_order(true);  // what is late holds up its own ID only
-    host = std::make_unique<tb::Host>(*bench);
-    REQUIRE(host->probe(caps).empty());
+    instance->bench().memory().set_out_of_order(true);  // what is late holds up its own ID only
     tb::KvShape shape;
     shape.layers = kLayers;
     shape.kv_heads = kKvHeads;
     shape.row_bytes = kHeadDim * 2;
-    shape.beat_bytes = bench->beat_bytes();
     shape.positions = kPositions;
-    cache = std::make_unique<tb::KvCache>(shape, 0x4000'0000, seed);
-    cache->write_table([&](uint64_t a, std::span<const uint8_t> b) { bench->memory().write(a, b); });
-    scratch.resize(shape.row_stride());
-    rows = std::make_unique<tb::RowScoreboard>(
-        shape.page_tokens, shape.row_beats(), shape.beat_bytes,
-        [this](uint32_t, uint32_t l, uint32_t plane, uint32_t position, uint32_t h) {
-          bench->memory().read(cache->row_address(l, plane, position, h), scratch);
-          return std::span<const uint8_t>(scratch);
-        },
-        report);
-    rows->on_row([this](const tb::Row& r) {
+    instance->lay_out(shape, 0x4000'0000, seed);
+    scratch.resize(cache().shape().row_stride());
+    tb::Registers registers;
+    registers.sram_budget = instance->caps().slots;
+    registers.bus_timeout = kTimeout;
+    const auto in_memory = [this](uint32_t, uint32_t l, uint32_t plane, uint32_t position, uint32_t h) {
+      bench().memory().read(row(l, plane, position, h), scratch);
+      return std::span<const uint8_t>(scratch);
+    };
+    REQUIRE(instance->configure(kKvHeads, registers, in_memory).empty());
+    rows().on_row([this](const tb::Row& r) {
       error_rows += r.error;
       sink_rows += r.path == tb::Path::kSink;
     });
-    bench->on_request = [this](const tb::RowRequest& r) {
-      rows->accepted(r, true);
-      if (allowed.contains(r.id)) rows->allow_errors(r.id);
+    bench().on_request = [this](const tb::RowRequest& r) {
+      rows().accepted(r, true);
+      if (allowed.contains(r.id)) rows().allow_errors(r.id);
     };
-    bench->on_row_beat = [this](tb::Path path, const tb::RowBeat& b) { rows->beat(path, b, bench->cycle()); };
-
-    tb::Registers registers;
-    registers.sram_budget = caps.slots;
-    registers.bus_timeout = kTimeout;
-    REQUIRE(host->configure(*cache, kLayers, registers, kKvHeads).empty());
-    model::ResidencyModel::Config m;
-    m.slots = caps.slots;
-    m.entries = caps.entries;
-    m.owners = caps.owners;
-    m.positions = caps.positions;
-    m.profiles = caps.profiles;
-    m.sram_beats = caps.sram_bytes / shape.beat_bytes;
-    m.kv_heads = caps.kv_heads;
-    m.sram_budget = caps.slots;
-    m.layers = kLayers;
-    for (uint32_t plane = 0; plane < 2; ++plane) m.planes[plane] = {true, shape.row_beats(), 0};
-    residency = std::make_unique<tb::ResidencyChecker>(m, report);
-    residency->on_path([this](uint8_t id, uint32_t position, uint8_t planes) { rows->predict(id, position, planes); });
-    bench->on_probe = [this](const tb::ProbeEvent& e) {
+    bench().on_probe = [this](const tb::ProbeEvent& e) {
       if (e.kind == tb::ProbeKind::kLogEvent) ++records[e.f[0]];
       if (e.kind == tb::ProbeKind::kDmaEnd) ++ends[e.f[1]];
-      residency->event(e);
+      residency().event(e);
     };
-    const uint32_t slot_beats = kLayers * kKvHeads * 2 * shape.row_beats();
-    slots = std::min(caps.slots, caps.sram_bytes / (slot_beats * shape.beat_bytes));
-    REQUIRE(host->set_profile(0, kLayers, (uint64_t{1} << kKvHeads) - 1, 3, 0, slots, 0).ok());
+    slots = instance->token_slots();
+    REQUIRE(instance->set_whole_profile(0).ok());
     set_owner(kVictim);
     set_owner(kOther);
   }
 
   std::set<uint8_t> allowed;  // requests whose rows may come error-flagged
 
+  [[nodiscard]] tb::Bench& bench() const { return instance->bench(); }
+  [[nodiscard]] tb::Host& host() const { return instance->host(); }
+  [[nodiscard]] tb::KvCache& cache() const { return instance->cache(); }
+  [[nodiscard]] tb::RowScoreboard& rows() const { return instance->rows(); }
+  [[nodiscard]] tb::ResidencyChecker& residency() const { return instance->residency(); }
+
   void set_owner(uint32_t number) {
     tb::Owner owner;
     owner.number = number;
-    owner.table_base = cache->table_base();
+    owner.table_base = cache().table_base();
     owner.length = owner.committed = kPositions;
-    REQUIRE(host->set_owner(owner).ok());
+    REQUIRE(host().set_owner(owner).ok());
   }
   void send(uint32_t owner, uint32_t layer, uint32_t head, uint32_t count, bool errors = false, uint32_t first = 0) {
     tb::RowRequest request;
@@ -139,30 +115,30 @@ struct System {
     } else {
       allowed.erase(request.id);
     }
-    bench->requests.push(request);
+    bench().requests.push(request);
   }
   void drain() {
-    REQUIRE(bench->run_until([&] { return bench->requests.empty() && rows->open() == 0; }, 400'000));
+    REQUIRE(bench().run_until([&] { return bench().requests.empty() && rows().open() == 0; }, 400'000));
   }
   void wait(uint64_t cycles) {
-    bench->run_until([] { return false; }, cycles);
+    bench().run_until([] { return false; }, cycles);
   }
   uint64_t row(uint32_t layer, uint32_t plane, uint32_t position, uint32_t head) const {
-    return cache->row_address(layer, plane, position, head);
+    return cache().row_address(layer, plane, position, head);
   }
 
   /// Everything is as it was before: each promotion succeeds, all slots can be had, every row of both owners is right.
   void expect_whole() {
     const uint64_t errors = error_rows;
-    host->wait_promotions(kVictim);  // takes the status of what failed before
-    const uint8_t gone = host->let_go(kVictim, 0, kPositions).status;
+    host().wait_promotions(kVictim);  // takes the status of what failed before
+    const uint8_t gone = host().let_go(kVictim, 0, kPositions).status;
     CHECK((gone == 0x00 || gone == 0x13));  // some, or none was resident
     wait(200);
     for (uint32_t i = 0; i < slots; ++i) {
       CAPTURE(i);
-      CHECK(host->promote(kVictim, 2 * i, 0, kPinned).status == 0x00);
+      CHECK(host().promote(kVictim, 2 * i, 0, kPinned).status == 0x00);
     }
-    CHECK(host->wait_promotions(kVictim).ok());
+    CHECK(host().wait_promotions(kVictim).ok());
     sink_rows = 0;
     for (uint32_t layer = 0; layer < kLayers; ++layer) {
       for (uint32_t head = 0; head < kKvHeads; ++head) {
@@ -176,15 +152,15 @@ struct System {
     // Every grant ended once, by a record of one kind or the other.
     CHECK(records[kRecordGrant] == records[kRecordResident] + records[kRecordFailed]);
     for (;;) {
-      const auto drained = host->drain_log();
+      std::vector<model::LogRecord> drained;
+      instance->drain(drained);
       if (drained.empty()) break;
-      residency->drained(drained);
-      for (const auto& words : drained) ++logged[words[3] & 0xff];  // the kind (model::LogRecord)
+      for (const auto& record : drained) ++logged[record.kind];
     }
-    residency->finish(bench->cycle());
+    residency().finish(bench().cycle());
     for (const auto& d : report.first()) UNSCOPED_INFO(d.unit << ": cycle " << d.cycle << ": " << d.what);
     CHECK(report.count() == 0);
-    const auto& c = rows->counts();
+    const auto& c = rows().counts();
     CHECK(c.checked > 0);
     CHECK(c.wrong == 0);
     CHECK(c.missing == 0);
@@ -193,7 +169,7 @@ struct System {
     CHECK(c.false_miss == 0);
     CHECK(c.misordered == 0);
     CHECK(c.bad_ends == 0);
-    CHECK(bench->memory().violations().empty());
+    CHECK(bench().memory().violations().empty());
   }
 };
 
@@ -210,14 +186,14 @@ TEST_CASE("a promotion that memory fails, at any layer, ends once with a status 
       System s(50 + 50 * phase, phase == 3 ? 15 : 0, kvsink::test_seed() * 16 + phase);
       const uint32_t position = 17 + 20 * phase;
       const uint64_t at = s.row(phase, phase % 2, position, (phase + kind) % kKvHeads) + 16 * (2 * phase);
-      s.bench->memory().add_fault(
+      s.bench().memory().add_fault(
           {.first = at, .end = at + 16, .kind = kFaults[kind], .count = 1, .cycles = 3 * kTimeout});
       for (uint32_t layer = 0; layer < kLayers; ++layer) s.send(kOther, layer, 0, 16);  // rows without the victim
-      REQUIRE(s.host->promote(kVictim, 3, 0, kPinned).ok());
-      REQUIRE(s.host->promote(kVictim, position, 0, kPinned).ok());
+      REQUIRE(s.host().promote(kVictim, 3, 0, kPinned).ok());
+      REQUIRE(s.host().promote(kVictim, position, 0, kPinned).ok());
       // Decode goes on while the promotion is under way, and fails.
       for (uint32_t layer = 0; layer < kLayers; ++layer) s.send(kVictim, layer, layer % kKvHeads, 12);
-      const uint8_t status = s.host->wait_promotions(kVictim).status;
+      const uint8_t status = s.host().wait_promotions(kVictim).status;
       const bool error = kind < 2;
       if (error) CHECK(status == kStBusError);
       if (kind == 2 || kind == 3) CHECK(status == kStTimeout);
@@ -245,17 +221,17 @@ TEST_CASE("a bulk row that memory fails comes error-flagged, with an event, and 
       System s(60 + 60 * phase, phase == 2 ? 15 : 0, kvsink::test_seed() * 16 + phase);
       const uint32_t position = 5 + 53 * phase;
       const uint64_t at = s.row(1, phase % 2, position, 1) + 16;
-      s.bench->memory().add_fault(
+      s.bench().memory().add_fault(
           {.first = at, .end = at + 16, .kind = kFaults[kind], .count = 1, .cycles = 3 * kTimeout});
       // One request before the fault, the one that meets it, and one behind: reads of one ID are lost together.
       s.send(kOther, 0, 1, kPositions, true);
       s.send(kOther, 1, 1, kPositions, true);
       s.send(kOther, 2, 1, kPositions, true);
-      REQUIRE(s.host->promote(kVictim, 3, 0, kPinned).ok());
+      REQUIRE(s.host().promote(kVictim, 3, 0, kPinned).ok());
       s.drain();
       CHECK(s.error_rows > 0);
       if (kind < 2) CHECK(s.error_rows == 1);
-      CHECK(s.host->wait_promotions(kVictim).ok());  // other IDs
+      CHECK(s.host().wait_promotions(kVictim).ok());  // other IDs
       s.wait(4 * kTimeout);
       s.expect_whole();
       CHECK(s.logged[kRecordReadError] >= 1);
@@ -271,20 +247,20 @@ TEST_CASE("an abort or an owner's reset in the middle of promotions ends each on
       CAPTURE(reset, phase);
       System s(300, phase % 2 * 15, kvsink::test_seed() * 16 + phase);
       for (const uint32_t position : {3U, 40U, 41U}) {
-        REQUIRE(s.host->promote(kVictim, position, 0, kPinned).ok());
+        REQUIRE(s.host().promote(kVictim, position, 0, kPinned).ok());
       }
       // Rows of the owner whose promotions are torn down; those of a reset owner come error-flagged.
       for (uint32_t layer = 0; layer < kLayers; ++layer) s.send(kVictim, layer, 0, 64, reset != 0);
       for (uint32_t layer = 0; layer < kLayers; ++layer) s.send(kOther, layer, 1, 32);
       s.wait(40 * phase);
       if (reset != 0) {
-        REQUIRE(s.host->reset_owner(kVictim).ok());
+        REQUIRE(s.host().reset_owner(kVictim).ok());
         s.send(kVictim, 0, 0, 5, true);
       } else {
-        REQUIRE(s.host->abort(kVictim, 40, 1).ok());
+        REQUIRE(s.host().abort(kVictim, 40, 1).ok());
       }
       s.drain();
-      CHECK(s.bench->run_until(
+      CHECK(s.bench().run_until(
           [&] { return s.records[kRecordGrant] == s.records[kRecordResident] + s.records[kRecordFailed]; }, 100'000));
       uint64_t ended = 0;
       for (const auto& [status, n] : s.ends) {

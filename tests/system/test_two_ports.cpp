@@ -13,12 +13,8 @@
 #include "replay_support.hpp"
 #include "sw/golden/attention.hpp"
 #include "sw/golden/bounds.hpp"
-#include "sw/models/lse_merge_model.hpp"
 #include "tb/system/compute.hpp"
-#include "tb/system/host.hpp"
-#include "tb/system/kv_cache.hpp"
-#include "tb/system/residency_checker.hpp"
-#include "tb/system/row_scoreboard.hpp"
+#include "tb/system/instance.hpp"
 
 using namespace kvsink;
 using namespace kvsink::test;
@@ -37,58 +33,29 @@ class Port {
     block.seed = 5 + port;
     block.latency = 120 + 40 * port;
     block.stall_percent = 10;
-    bench_ = tb::Bench::make(block, why);
-    REQUIRE(bench_);
-    host_ = std::make_unique<tb::Host>(*bench_);
-    REQUIRE(host_->probe(caps).empty());
+    instance_ = tb::Instance::make(block, differences, why);
+    REQUIRE(instance_);
     tb::KvShape shape;
     shape.layers = n_.L;
     shape.kv_heads = n_.Hkv;
     shape.row_bytes = n_.d * 2;
-    shape.beat_bytes = bench_->beat_bytes();
     shape.positions = n_.T;
-    cache_ = std::make_unique<tb::KvCache>(shape, 0x4000'0000 * (port + 1), 11 + port);
-    write_ = [this](uint64_t addr, std::span<const uint8_t> bytes) { bench_->memory().write(addr, bytes); };
-    cache_->write_table(write_);
-    rows_ = std::make_unique<tb::RowScoreboard>(
-        kPage, shape.row_beats(), shape.beat_bytes,
-        [this](uint32_t, uint32_t layer, uint32_t plane, uint32_t position, uint32_t head) {
-          const auto values =
-              plane == 0 ? trace_.k(layer, global(position), head) : trace_.v(layer, global(position), head);
-          scratch_.assign(cache_->shape().row_stride(), 0);
-          std::memcpy(scratch_.data(), values.data(), values.size_bytes());
-          return std::span<const uint8_t>(scratch_);
-        },
-        differences);
-    rows_->on_row([this](const tb::Row& r) {
+    instance_->lay_out(shape, 0x4000'0000 * (port + 1), 11 + port);
+    tb::Registers registers;
+    registers.sram_budget = instance_->caps().slots;
+    const auto expected = [this](uint32_t, uint32_t layer, uint32_t plane, uint32_t position, uint32_t head) {
+      const auto values =
+          plane == 0 ? trace_.k(layer, global(position), head) : trace_.v(layer, global(position), head);
+      scratch_.assign(instance_->cache().shape().row_stride(), 0);
+      std::memcpy(scratch_.data(), values.data(), values.size_bytes());
+      return std::span<const uint8_t>(scratch_);
+    };
+    REQUIRE(instance_->configure(n_.Hq, registers, expected).empty());
+    instance_->rows().on_row([this](const tb::Row& r) {
       if (!r.error) work_->path[static_cast<int>(r.path)].add(r.plane, global(r.position), r.bytes);
     });
-    rows_->on_closed([this](const tb::RowRequest&, bool) { closed_ = true; });
-    bench_->on_request = [this](const tb::RowRequest& r) { rows_->accepted(r, true); };
-    bench_->on_row_beat = [this](tb::Path path, const tb::RowBeat& b) { rows_->beat(path, b, bench_->cycle()); };
-
-    tb::Registers registers;
-    registers.sram_budget = caps.slots;
-    REQUIRE(host_->configure(*cache_, n_.L, registers, n_.Hq).empty());
-    model::ResidencyModel::Config c;
-    c.slots = caps.slots;
-    c.entries = caps.entries;
-    c.owners = caps.owners;
-    c.positions = caps.positions;
-    c.profiles = caps.profiles;
-    c.sram_beats = caps.sram_bytes / shape.beat_bytes;
-    c.kv_heads = caps.kv_heads;
-    c.sram_budget = caps.slots;
-    c.layers = n_.L;
-    c.plans = caps.plans;
-    c.plan_items = caps.plan_items;
-    for (uint32_t plane = 0; plane < tb::KvCache::kPlanes; ++plane) c.planes[plane] = {true, shape.row_beats(), 0};
-    residency_ = std::make_unique<tb::ResidencyChecker>(c, differences);
-    residency_->on_path([this](uint8_t id, uint32_t position, auto planes) { rows_->predict(id, position, planes); });
-    bench_->on_probe = [this](const tb::ProbeEvent& e) { residency_->event(e); };
-    const uint32_t slot_beats = n_.L * n_.Hkv * 2 * shape.row_beats();
-    const uint32_t slots = std::min(caps.slots, c.sram_beats / slot_beats);
-    REQUIRE(host_->set_profile(0, n_.L, (uint64_t{1} << n_.Hkv) - 1, 3, 0, slots, 0).ok());
+    instance_->rows().on_closed([this](const tb::RowRequest&, bool) { closed_ = true; });
+    REQUIRE(instance_->set_whole_profile(0).ok());
   }
 
   [[nodiscard]] uint32_t global(uint32_t local) const {
@@ -104,8 +71,8 @@ class Port {
       for (uint32_t head = 0; head < n_.Hkv; ++head) {
         for (uint32_t plane = 0; plane < 2; ++plane) {
           const auto values = plane == 0 ? trace_.k(layer, position, head) : trace_.v(layer, position, head);
-          cache_->write_row(write_, layer, plane, local(position), head,
-                            {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()});
+          instance_->write_row(layer, plane, local(position), head,
+                               {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()});
         }
       }
     }
@@ -114,16 +81,16 @@ class Port {
   void start(const std::vector<uint32_t>& sinks) {
     tb::Owner owner;
     owner.number = kOwner;
-    owner.table_base = cache_->table_base();
+    owner.table_base = instance_->cache().table_base();
     owner.length = owner.committed = length_;
-    REQUIRE(host_->set_owner(owner).ok());
+    REQUIRE(instance_->host().set_owner(owner).ok());
     for (const uint32_t position : sinks) {
-      if (holds(position)) REQUIRE(host_->promote(kOwner, local(position), 0, 0xffff).ok());
+      if (holds(position)) REQUIRE(instance_->host().promote(kOwner, local(position), 0, 0xffff).ok());
     }
-    REQUIRE(host_->wait_promotions(kOwner).ok());
+    REQUIRE(instance_->host().wait_promotions(kOwner).ok());
   }
-  void grown() { REQUIRE(host_->set_length(kOwner, length_, length_).ok()); }
-  void step_end() { REQUIRE(host_->step_end(kOwner, false, true).ok()); }
+  void grown() { REQUIRE(instance_->host().set_length(kOwner, length_, length_).ok()); }
+  void step_end() { REQUIRE(instance_->host().step_end(kOwner, false, true).ok()); }
 
   struct Work {
     std::array<tb::PathRows, 2> path;
@@ -139,35 +106,31 @@ class Port {
     r.head = head;
     r.planes = 3;
     r.count = length_;
-    bench_->requests.push(r);
+    instance_->bench().requests.push(r);
   }
   [[nodiscard]] bool answered() const { return closed_; }
   [[nodiscard]] const Work& work() const { return *work_; }
-  [[nodiscard]] tb::Bench& bench() { return *bench_; }
+  [[nodiscard]] tb::Bench& bench() { return instance_->bench(); }
+  [[nodiscard]] uint32_t lanes() const { return instance_->caps().lanes; }
   void finish() {
-    residency_->drained(host_->drain_log());
-    residency_->finish(bench_->cycle());
+    std::vector<model::LogRecord> records;
+    instance_->drain(records);
+    instance_->residency().finish(instance_->bench().cycle());
     for (const auto& d : differences.first()) UNSCOPED_INFO("port " << port_ << ": " << d.unit << ": " << d.what);
     CHECK(differences.count() == 0);
-    const auto& c = rows_->counts();
+    const auto& c = instance_->rows().counts();
     CHECK(c.wrong + c.missing + c.repeated + c.false_miss + c.false_hit + c.bad_ends + c.misordered == 0);
     CHECK(c.sink > 0);
     CHECK(c.bulk > 0);
   }
 
-  tb::Capabilities caps;
   tb::Differences differences;
 
  private:
   const trace::Trace& trace_;
   const trace::Dims n_;
   uint32_t port_;
-  std::unique_ptr<tb::Bench> bench_;
-  std::unique_ptr<tb::Host> host_;
-  std::unique_ptr<tb::KvCache> cache_;
-  std::unique_ptr<tb::RowScoreboard> rows_;
-  std::unique_ptr<tb::ResidencyChecker> residency_;
-  tb::MemoryWrite write_;
+  std::unique_ptr<tb::Instance> instance_;
   std::vector<uint8_t> scratch_;
   std::unique_ptr<Work> work_;
   bool closed_ = false;
@@ -190,7 +153,7 @@ TEST_CASE("two instances with half the pages each decode one sequence, joined by
   tb::Bench& merger = port[0]->bench();
   merger.on_merged = [&](const tb::MergedOut& beat) {
     if (beat.first) got_lse = beat.lse;
-    for (uint32_t i = 0; i < port[0]->caps.lanes && got.size() < n.d; ++i) got.push_back(beat.data[i]);
+    for (uint32_t i = 0; i < port[0]->lanes() && got.size() < n.d; ++i) got.push_back(beat.data[i]);
     whole = beat.last;
   };
   const auto together = [&](const auto& done) {
@@ -202,7 +165,7 @@ TEST_CASE("two instances with half the pages each decode one sequence, joined by
 
   uint16_t id = 0;
   double worst = 0, largest_v = 0;
-  const uint32_t steps = 6, group = n.Hq / n.Hkv, lanes = port[0]->caps.lanes, beats = (n.d + lanes - 1) / lanes;
+  const uint32_t steps = 6, group = n.Hq / n.Hkv;
   for (uint32_t step = 0; step < steps; ++step) {
     const auto position = static_cast<uint32_t>(trace.decode_positions()[step]);
     Port& grows = *port[position / kPage % kPorts];
@@ -214,35 +177,21 @@ TEST_CASE("two instances with half the pages each decode one sequence, joined by
         together([&] { return port[0]->answered() && port[1]->answered(); });
         for (uint32_t g = 0; g < group; ++g) {
           const uint32_t q_head = head * group + g;
-          std::vector<model::LseMerge::Partial> partials;
+          tb::MergeInput input(id, port[0]->lanes());
           std::vector<golden::Partial> exact_parts;
           for (uint32_t part = 0; part < 2 * kPorts; ++part) {
             const auto path = part % 2 == 0 ? tb::Path::kSink : tb::Path::kBulk;
             const auto& rows = port[part / 2]->work().path[static_cast<int>(path)];
-            const auto partial = rows.attend(trace.q(layer, position, q_head), trace.scale());
             exact_parts.push_back(golden::partial_attention(trace, layer, q_head, position, rows.positions()));
-            model::LseMerge::Partial p;
-            p.lse = std::bit_cast<uint32_t>(partial.lse);
-            p.is_sink = path == tb::Path::kSink;
-            for (const float o : partial.o) p.o.push_back(std::bit_cast<uint32_t>(o));
-            for (uint32_t b = 0; b < beats; ++b) {
-              tb::PartialIn beat;
-              beat.id = id;
-              beat.first = b == 0;
-              beat.last_partial = part + 1 == 2 * kPorts;
-              beat.is_sink = p.is_sink;
-              beat.lse = p.lse;
-              beat.beats = static_cast<uint8_t>(beats - 1);
-              for (uint32_t i = 0; i < lanes && b * lanes + i < n.d; ++i) beat.data[i] = p.o[b * lanes + i];
-              merger.partials.push(beat);
-            }
-            partials.push_back(std::move(p));
+            const auto& query = trace.q(layer, position, q_head);
+            input.add(path, rows.attend(query, trace.scale()), part + 1 == 2 * kPorts);
           }
+          for (const auto& beat : input.beats()) merger.partials.push(beat);
           ++id;
           got.clear();
           whole = false;
           together([&] { return whole; });
-          const auto expected = model::LseMerge().merge(partials);
+          const auto expected = input.expected();
           REQUIRE(got == expected.o);
           REQUIRE(got_lse == expected.lse);
           // Every position once, over both ports and paths; and the trace's own output.

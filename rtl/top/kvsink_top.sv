@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kvsink: keeps the key/value rows of attention sinks in SRAM while a transformer decodes.
 //
-// Joins the units and adds nothing of its own but the reset synchroniser, the cycle counter and the arbiter in front of
+// Joins the units (those that move rows are joined in kvsink_movement) and adds nothing of its own but the reset synchroniser, the cycle counter and the arbiter in front of
 // the event log. One instance serves one memory port. Streams are structs of kvsink_pkg with valid/ready; see there for
 // their fields, and docs/integration.md for how to connect them.
 //
@@ -204,138 +204,77 @@ module kvsink_top
       .bulk_ready_i       (bulk_ready_i)
   );
 
-  // ---- owners: one writer, three readers (controller, walker, mux)
-  localparam int unsigned OwnerReaders = 3;
-  logic own_wr_valid;
-  owner_t own_wr_owner;
-  owner_ctx_t own_wr_ctx;
-  owner_t [OwnerReaders-1:0] own_rd_owner;
-  owner_ctx_t [OwnerReaders-1:0] own_rd_ctx;
-
-  owner_table #(
-      .ReadPorts(OwnerReaders)
-  ) u_owners (
-      .clk_i,
-      .rst_ni    (rst_n),
-      .wr_valid_i(own_wr_valid),
-      .wr_owner_i(own_wr_owner),
-      .wr_ctx_i  (own_wr_ctx),
-      .rd_owner_i(own_rd_owner),
-      .rd_ctx_o  (own_rd_ctx)
-  );
-
-  // ---- block walker: clients 0 controller, 1 lookups of the mux, 2 bulk reads of the mux
-  localparam int unsigned WalkClients = 3;
-  logic [WalkClients-1:0] walk_req_valid, walk_req_ready, walk_rsp_valid, walk_rsp_ready;
-  walk_req_t [WalkClients-1:0] walk_req;
-  walk_rsp_t [WalkClients-1:0] walk_rsp;
-  retire_t retire;
-  logic table_rd_valid, table_rd_ready, table_mem_valid;
-  rd_req_t table_rd;
-  rd_rsp_t table_mem;
-
-  block_walker #(
-      .Clients(WalkClients)
-  ) u_walker (
-      .clk_i,
-      .rst_ni     (rst_n),
-      .layout_i   (layout),
-      .retire_i   (retire),
-      .req_valid_i(walk_req_valid),
-      .req_ready_o(walk_req_ready),
-      .req_i      (walk_req),
-      .rsp_valid_o(walk_rsp_valid),
-      .rsp_ready_i(walk_rsp_ready),
-      .rsp_o      (walk_rsp),
-      .rd_owner_o (own_rd_owner[1]),
-      .rd_ctx_i   (own_rd_ctx[1]),
-      .rd_valid_o (table_rd_valid),
-      .rd_ready_i (table_rd_ready),
-      .rd_o       (table_rd),
-      .mem_valid_i(table_mem_valid),
-      .mem_i      (table_mem),
-      .count_o    (walk_count)
-  );
-
-  // ---- tag array
-  logic tag_next_valid, tag_next_ready, tag_next_rsp_valid;
-  tag_next_req_t tag_next;
-  tag_next_rsp_t tag_next_rsp;
-  logic tag_lookup_valid, tag_hit_valid;
-  tag_lookup_t tag_lookup;
-  tag_hit_t tag_hit;
-  logic tag_cmd_valid, tag_cmd_ready, tag_ack_valid, tag_sweep_busy;
+  // ---- everything that moves rows
+  logic own_wr_valid, keep_end_valid, keep_end_all, fence, fence_busy, tag_sweep_busy;
+  owner_t own_wr_owner, own_rd_owner, keep_end_owner;
+  owner_ctx_t own_wr_ctx, own_rd_ctx;
+  logic walk_req_valid, walk_req_ready, walk_rsp_valid, walk_rsp_ready;
+  walk_req_t walk_req;
+  walk_rsp_t walk_rsp;
+  logic tag_cmd_valid, tag_cmd_ready, tag_ack_valid;
   tag_cmd_t tag_cmd;
   tag_ack_t tag_ack;
   entries_t tag_free_entries;
-
-  sink_tag_array u_tags (
-      .clk_i,
-      .rst_ni          (rst_n),
-      .profiles_i      (profiles),
-      .retire_i        (retire),
-      .sweep_busy_o    (tag_sweep_busy),
-      .free_entries_o  (tag_free_entries),
-      .next_valid_i    (tag_next_valid),
-      .next_ready_o    (tag_next_ready),
-      .next_i          (tag_next),
-      .next_rsp_valid_o(tag_next_rsp_valid),
-      .next_rsp_o      (tag_next_rsp),
-      .lookup_valid_i  (tag_lookup_valid),
-      .lookup_i        (tag_lookup),
-      .hit_valid_o     (tag_hit_valid),
-      .hit_o           (tag_hit),
-      .cmd_valid_i     (tag_cmd_valid),
-      .cmd_ready_o     (tag_cmd_ready),
-      .cmd_i           (tag_cmd),
-      .ack_valid_o     (tag_ack_valid),
-      .ack_o           (tag_ack)
-  );
-
-  // ---- slot SRAM
-  logic sram_wr_valid, sram_rd_valid, sram_rd_ready, sram_rsp_valid;
-  sram_write_t sram_wr;
-  sram_addr_t sram_rd_addr;
-  beat_t sram_rsp_data;
-
-  slot_sram u_sram (
-      .clk_i,
-      .rst_ni     (rst_n),
-      .wr_valid_i (sram_wr_valid),
-      .wr_i       (sram_wr),
-      .rd_valid_i (sram_rd_valid),
-      .rd_ready_o (sram_rd_ready),
-      .rd_addr_i  (sram_rd_addr),
-      .rsp_valid_o(sram_rsp_valid),
-      .rsp_data_o (sram_rsp_data),
-      .conflict_o (sram_conflict)
-  );
-
-  // ---- bypass mux
+  retire_t retire;
   list_info_t [Readers-1:0] list_info;
   logic [31:0] list_serial;
-  logic keep_end_valid, keep_end_all;
-  owner_t keep_end_owner;
+  logic desc_valid, desc_ready, abort_valid, abort_ready;
+  dma_desc_t desc;
+  slot_t abort_slot;
+  logic progress_valid, progress_ready, end_valid, end_ready;
+  dma_progress_t progress;
+  dma_end_t dma_end;
   logic read_error_valid, read_error_ready;
   read_error_t read_error;
-  logic bulk_rd_valid, bulk_rd_ready, bulk_mem_valid;
-  rd_req_t bulk_rd;
-  rd_rsp_t bulk_mem;
-  logic bulk_ahead;
 
-  bypass_mux u_mux (
+  kvsink_movement u_move (
       .clk_i,
-      .rst_ni           (rst_n),
-      .cfg_i            (ctl),
-      .layout_i         (layout),
-      .profiles_i       (profiles),
-      .base_we_i        (base_we),
-      .base_waddr_i     (base_waddr),
-      .base_wdata_i     (base_wdata),
-      .retire_i         (retire),
-      .keep_end_valid_i (keep_end_valid),
-      .keep_end_owner_i (keep_end_owner),
-      .keep_end_all_i   (keep_end_all),
+      .rst_ni            (rst_n),
+      .now_i             (now_q),
+      .ctl_i             (ctl),
+      .layout_i          (layout),
+      .profiles_i        (profiles),
+      .base_we_i         (base_we),
+      .base_waddr_i      (base_waddr),
+      .base_wdata_i      (base_wdata),
+      .own_wr_valid_i    (own_wr_valid),
+      .own_wr_owner_i    (own_wr_owner),
+      .own_wr_ctx_i      (own_wr_ctx),
+      .own_rd_owner_i    (own_rd_owner),
+      .own_rd_ctx_o      (own_rd_ctx),
+      .walk_req_valid_i  (walk_req_valid),
+      .walk_req_ready_o  (walk_req_ready),
+      .walk_req_i        (walk_req),
+      .walk_rsp_valid_o  (walk_rsp_valid),
+      .walk_rsp_ready_i  (walk_rsp_ready),
+      .walk_rsp_o        (walk_rsp),
+      .tag_cmd_valid_i   (tag_cmd_valid),
+      .tag_cmd_ready_o   (tag_cmd_ready),
+      .tag_cmd_i         (tag_cmd),
+      .tag_ack_valid_o   (tag_ack_valid),
+      .tag_ack_o         (tag_ack),
+      .tag_free_entries_o(tag_free_entries),
+      .tag_sweep_busy_o  (tag_sweep_busy),
+      .retire_i          (retire),
+      .keep_end_valid_i  (keep_end_valid),
+      .keep_end_owner_i  (keep_end_owner),
+      .keep_end_all_i    (keep_end_all),
+      .fence_i           (fence),
+      .fence_busy_o      (fence_busy),
+      .list_info_o       (list_info),
+      .list_serial_o     (list_serial),
+      .desc_valid_i      (desc_valid),
+      .desc_ready_o      (desc_ready),
+      .desc_i            (desc),
+      .abort_valid_i     (abort_valid),
+      .abort_ready_o     (abort_ready),
+      .abort_slot_i      (abort_slot),
+      .progress_valid_o  (progress_valid),
+      .progress_ready_i  (progress_ready),
+      .progress_o        (progress),
+      .end_valid_o       (end_valid),
+      .end_ready_i       (end_ready),
+      .end_o             (dma_end),
       .req_valid_i,
       .req_ready_o,
       .req_i,
@@ -345,125 +284,13 @@ module kvsink_top
       .bulk_valid_o,
       .bulk_ready_i,
       .bulk_o,
-      .rd_owner_o       (own_rd_owner[2]),
-      .rd_ctx_i         (own_rd_ctx[2]),
-      .lwalk_req_valid_o(walk_req_valid[1]),
-      .lwalk_req_ready_i(walk_req_ready[1]),
-      .lwalk_req_o      (walk_req[1]),
-      .lwalk_rsp_valid_i(walk_rsp_valid[1]),
-      .lwalk_rsp_ready_o(walk_rsp_ready[1]),
-      .lwalk_rsp_i      (walk_rsp[1]),
-      .bwalk_req_valid_o(walk_req_valid[2]),
-      .bwalk_req_ready_i(walk_req_ready[2]),
-      .bwalk_req_o      (walk_req[2]),
-      .bwalk_rsp_valid_i(walk_rsp_valid[2]),
-      .bwalk_rsp_ready_o(walk_rsp_ready[2]),
-      .bwalk_rsp_i      (walk_rsp[2]),
-      .next_valid_o     (tag_next_valid),
-      .next_ready_i     (tag_next_ready),
-      .next_o           (tag_next),
-      .next_rsp_valid_i (tag_next_rsp_valid),
-      .next_rsp_i       (tag_next_rsp),
-      .lookup_valid_o   (tag_lookup_valid),
-      .lookup_o         (tag_lookup),
-      .hit_valid_i      (tag_hit_valid),
-      .hit_i            (tag_hit),
-      .sram_valid_o     (sram_rd_valid),
-      .sram_ready_i     (sram_rd_ready),
-      .sram_addr_o      (sram_rd_addr),
-      .sram_rsp_valid_i (sram_rsp_valid),
-      .sram_rsp_data_i  (sram_rsp_data),
-      .rd_valid_o       (bulk_rd_valid),
-      .rd_ready_i       (bulk_rd_ready),
-      .rd_o             (bulk_rd),
-      .mem_valid_i      (bulk_mem_valid),
-      .mem_i            (bulk_mem),
-      .ahead_o          (bulk_ahead),
-      .list_info_o      (list_info),
-      .list_serial_o    (list_serial),
-      .err_valid_o      (read_error_valid),
-      .err_ready_i      (read_error_ready),
-      .err_o            (read_error),
-      .count_o          (mux_count)
-  );
-
-  // ---- promotion DMA
-  logic desc_valid, desc_ready, abort_valid, abort_ready;
-  dma_desc_t desc;
-  slot_t abort_slot;
-  logic progress_valid, progress_ready, end_valid, end_ready;
-  dma_progress_t progress;
-  dma_end_t dma_end;
-  logic promo_rd_valid, promo_rd_ready, promo_mem_valid;
-  rd_req_t promo_rd;
-  rd_rsp_t promo_mem;
-  logic [$clog2(PromoChannels)-1:0] promo_chan, promo_mem_chan;
-  logic [PromoChannels-1:0] promo_lost;
-
-  promotion_dma u_dma (
-      .clk_i,
-      .rst_ni          (rst_n),
-      .now_i           (now_q),
-      .layout_i        (layout),
-      .profiles_i      (profiles),
-      .limit_i         (ctl.promo_reads),
-      .base_we_i       (base_we),
-      .base_waddr_i    (base_waddr),
-      .base_wdata_i    (base_wdata),
-      .retire_i        (retire),
-      .desc_valid_i    (desc_valid),
-      .desc_ready_o    (desc_ready),
-      .desc_i          (desc),
-      .abort_valid_i   (abort_valid),
-      .abort_ready_o   (abort_ready),
-      .abort_slot_i    (abort_slot),
-      .rd_valid_o      (promo_rd_valid),
-      .rd_ready_i      (promo_rd_ready),
-      .rd_o            (promo_rd),
-      .rd_chan_o       (promo_chan),
-      .mem_valid_i     (promo_mem_valid),
-      .mem_i           (promo_mem),
-      .mem_chan_i      (promo_mem_chan),
-      .mem_lost_i      (promo_lost),
-      .wr_valid_o      (sram_wr_valid),
-      .wr_o            (sram_wr),
-      .progress_valid_o(progress_valid),
-      .progress_ready_i(progress_ready),
-      .progress_o      (progress),
-      .end_valid_o     (end_valid),
-      .end_ready_i     (end_ready),
-      .end_o           (dma_end)
-  );
-
-  // ---- memory port
-  logic fence, fence_busy;
-
-  axi_read_port u_port (
-      .clk_i,
-      .rst_ni           (rst_n),
-      .cfg_i            (ctl),
-      .table_req_valid_i(table_rd_valid),
-      .table_req_ready_o(table_rd_ready),
-      .table_req_i      (table_rd),
-      .table_rsp_valid_o(table_mem_valid),
-      .table_rsp_o      (table_mem),
-      .bulk_req_valid_i (bulk_rd_valid),
-      .bulk_req_ready_o (bulk_rd_ready),
-      .bulk_req_i       (bulk_rd),
-      .bulk_rsp_valid_o (bulk_mem_valid),
-      .bulk_rsp_o       (bulk_mem),
-      .bulk_ahead_i     (bulk_ahead),
-      .promo_req_valid_i(promo_rd_valid),
-      .promo_req_ready_o(promo_rd_ready),
-      .promo_req_i      (promo_rd),
-      .promo_chan_i     (promo_chan),
-      .promo_rsp_valid_o(promo_mem_valid),
-      .promo_rsp_o      (promo_mem),
-      .promo_rsp_chan_o (promo_mem_chan),
-      .promo_lost_o     (promo_lost),
-      .fence_i          (fence),
-      .fence_busy_o     (fence_busy),
-      .count_o          (port_count),
+      .err_valid_o       (read_error_valid),
+      .err_ready_i       (read_error_ready),
+      .err_o             (read_error),
+      .mux_count_o       (mux_count),
+      .port_count_o      (port_count),
+      .walk_count_o      (walk_count),
+      .sram_conflict_o   (sram_conflict),
       .m_axi_arid_o,
       .m_axi_araddr_o,
       .m_axi_arlen_o,
@@ -529,15 +356,15 @@ module kvsink_top
       .own_wr_valid_o     (own_wr_valid),
       .own_wr_owner_o     (own_wr_owner),
       .own_wr_ctx_o       (own_wr_ctx),
-      .own_rd_owner_o     (own_rd_owner[0]),
-      .own_rd_ctx_i       (own_rd_ctx[0]),
+      .own_rd_owner_o     (own_rd_owner),
+      .own_rd_ctx_i       (own_rd_ctx),
       .profiles_o         (profiles),
-      .walk_req_valid_o   (walk_req_valid[0]),
-      .walk_req_ready_i   (walk_req_ready[0]),
-      .walk_req_o         (walk_req[0]),
-      .walk_rsp_valid_i   (walk_rsp_valid[0]),
-      .walk_rsp_ready_o   (walk_rsp_ready[0]),
-      .walk_rsp_i         (walk_rsp[0]),
+      .walk_req_valid_o   (walk_req_valid),
+      .walk_req_ready_i   (walk_req_ready),
+      .walk_req_o         (walk_req),
+      .walk_rsp_valid_i   (walk_rsp_valid),
+      .walk_rsp_ready_o   (walk_rsp_ready),
+      .walk_rsp_i         (walk_rsp),
       .tag_cmd_valid_o    (tag_cmd_valid),
       .tag_cmd_ready_i    (tag_cmd_ready),
       .tag_cmd_o          (tag_cmd),

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything that moves memory, without the controller: owner table, walker, tag array, mux, slot SRAM, DMA and read
-// port, joined as in kvsink_top, on plain ports. The test plays the controller, the requester and the memory.
+// kvsink_movement on plain ports: the test plays the controller, the requester and the memory.
 //   cfg_addr_i     cfg_data_i
 //   0, 1, 2        page_log2, block_bits, layers
 //   3, 4, 5        promo_floor, bus_timeout, burst_cost
@@ -226,8 +225,6 @@ module movement_tb
 
   // ---- owners
   owner_ctx_t own_ctx;
-  owner_t [1:0] own_rd_owner;
-  owner_ctx_t [1:0] own_rd_ctx;
   always_comb begin
     own_ctx = '0;
     own_ctx.valid = own_valid_i;
@@ -235,62 +232,10 @@ module movement_tb
     own_ctx.length = len_t'(own_length_i);
     own_ctx.committed = len_t'(own_length_i);
   end
-  owner_table #(
-      .ReadPorts(2)
-  ) u_owners (
-      .clk_i,
-      .rst_ni,
-      .wr_valid_i(own_we_i),
-      .wr_owner_i(owner_t'(own_i)),
-      .wr_ctx_i  (own_ctx),
-      .rd_owner_i(own_rd_owner),
-      .rd_ctx_o  (own_rd_ctx)
-  );
-
-  // ---- walker: client 0 (the controller) rests
-  logic [2:0] walk_req_valid, walk_req_ready, walk_rsp_valid, walk_rsp_ready;
-  walk_req_t [2:0] walk_req;
-  walk_rsp_t [2:0] walk_rsp;
-  logic table_rd_valid, table_rd_ready, table_mem_valid;
-  rd_req_t table_rd;
-  rd_rsp_t table_mem;
-  walk_count_t walk_count_unused;
-  assign walk_req_valid[0] = 1'b0;
-  assign walk_req[0] = '0;
-  assign walk_rsp_ready[0] = 1'b1;
-
-  block_walker #(
-      .Clients(3)
-  ) u_walker (
-      .clk_i,
-      .rst_ni,
-      .layout_i   (layout_q),
-      .retire_i   (retire),
-      .req_valid_i(walk_req_valid),
-      .req_ready_o(walk_req_ready),
-      .req_i      (walk_req),
-      .rsp_valid_o(walk_rsp_valid),
-      .rsp_ready_i(walk_rsp_ready),
-      .rsp_o      (walk_rsp),
-      .rd_owner_o (own_rd_owner[0]),
-      .rd_ctx_i   (own_rd_ctx[0]),
-      .rd_valid_o (table_rd_valid),
-      .rd_ready_i (table_rd_ready),
-      .rd_o       (table_rd),
-      .mem_valid_i(table_mem_valid),
-      .mem_i      (table_mem),
-      .count_o    (walk_count_unused)
-  );
 
   // ---- tags
-  logic next_valid, next_ready, next_rsp_valid, lookup_valid, hit_valid, sweep_busy_unused;
-  tag_next_req_t next;
-  tag_next_rsp_t next_rsp;
-  tag_lookup_t lookup;
-  tag_hit_t hit;
   tag_cmd_t cmd;
   tag_ack_t ack;
-  entries_t free_unused;
   assign cmd = '{
           op: tag_op_e'(cmd_op_i),
           owner: owner_t'(cmd_owner_i),
@@ -304,56 +249,8 @@ module movement_tb
       };
   assign ack_status_o = ack.status;
   assign ack_entry_o = 16'(ack.entry);
-  sink_tag_array u_tags (
-      .clk_i,
-      .rst_ni,
-      .profiles_i      (profiles_q),
-      .retire_i        (retire),
-      .sweep_busy_o    (sweep_busy_unused),
-      .free_entries_o  (free_unused),
-      .next_valid_i    (next_valid),
-      .next_ready_o    (next_ready),
-      .next_i          (next),
-      .next_rsp_valid_o(next_rsp_valid),
-      .next_rsp_o      (next_rsp),
-      .lookup_valid_i  (lookup_valid),
-      .lookup_i        (lookup),
-      .hit_valid_o     (hit_valid),
-      .hit_o           (hit),
-      .cmd_valid_i,
-      .cmd_ready_o,
-      .cmd_i           (cmd),
-      .ack_valid_o,
-      .ack_o           (ack)
-  );
 
-  // ---- slots
-  logic sram_wr_valid, sram_rd_valid, sram_rd_ready, sram_rsp_valid, conflict_unused;
-  sram_write_t sram_wr;
-  sram_addr_t sram_rd_addr;
-  beat_t sram_rsp_data;
-  slot_sram u_sram (
-      .clk_i,
-      .rst_ni,
-      .wr_valid_i (sram_wr_valid),
-      .wr_i       (sram_wr),
-      .rd_valid_i (sram_rd_valid),
-      .rd_ready_o (sram_rd_ready),
-      .rd_addr_i  (sram_rd_addr),
-      .rsp_valid_o(sram_rsp_valid),
-      .rsp_data_o (sram_rsp_data),
-      .conflict_o (conflict_unused)
-  );
-
-  // ---- mux
-  logic bulk_rd_valid, bulk_rd_ready, bulk_mem_valid, err_valid_unused;
-  rd_req_t bulk_rd;
-  rd_rsp_t bulk_mem;
-  logic bulk_ahead;
-  list_info_t [Readers-1:0] list_unused;
-  logic [31:0] serial_unused;
-  read_error_t err_unused;
-  mux_count_t mux_count;
+  // ---- rows
   row_req_t req;
   row_beat_t sink, bulk;
   assign req = '{
@@ -386,79 +283,11 @@ module movement_tb
   assign bulk_last_o = bulk.last;
   assign bulk_data_o = bulk.data;
 
-  bypass_mux u_mux (
-      .clk_i,
-      .rst_ni,
-      .cfg_i            (ctl_q),
-      .layout_i         (layout_q),
-      .profiles_i       (profiles_q),
-      .base_we_i,
-      .base_waddr_i     (base_waddr),
-      .base_wdata_i,
-      .retire_i         (retire),
-      .keep_end_valid_i (1'b0),
-      .keep_end_owner_i ('0),
-      .keep_end_all_i   (1'b0),
-      .req_valid_i,
-      .req_ready_o,
-      .req_i            (req),
-      .sink_valid_o,
-      .sink_ready_i,
-      .sink_o           (sink),
-      .bulk_valid_o,
-      .bulk_ready_i,
-      .bulk_o           (bulk),
-      .rd_owner_o       (own_rd_owner[1]),
-      .rd_ctx_i         (own_rd_ctx[1]),
-      .lwalk_req_valid_o(walk_req_valid[1]),
-      .lwalk_req_ready_i(walk_req_ready[1]),
-      .lwalk_req_o      (walk_req[1]),
-      .lwalk_rsp_valid_i(walk_rsp_valid[1]),
-      .lwalk_rsp_ready_o(walk_rsp_ready[1]),
-      .lwalk_rsp_i      (walk_rsp[1]),
-      .bwalk_req_valid_o(walk_req_valid[2]),
-      .bwalk_req_ready_i(walk_req_ready[2]),
-      .bwalk_req_o      (walk_req[2]),
-      .bwalk_rsp_valid_i(walk_rsp_valid[2]),
-      .bwalk_rsp_ready_o(walk_rsp_ready[2]),
-      .bwalk_rsp_i      (walk_rsp[2]),
-      .next_valid_o     (next_valid),
-      .next_ready_i     (next_ready),
-      .next_o           (next),
-      .next_rsp_valid_i (next_rsp_valid),
-      .next_rsp_i       (next_rsp),
-      .lookup_valid_o   (lookup_valid),
-      .lookup_o         (lookup),
-      .hit_valid_i      (hit_valid),
-      .hit_i            (hit),
-      .sram_valid_o     (sram_rd_valid),
-      .sram_ready_i     (sram_rd_ready),
-      .sram_addr_o      (sram_rd_addr),
-      .sram_rsp_valid_i (sram_rsp_valid),
-      .sram_rsp_data_i  (sram_rsp_data),
-      .rd_valid_o       (bulk_rd_valid),
-      .rd_ready_i       (bulk_rd_ready),
-      .rd_o             (bulk_rd),
-      .mem_valid_i      (bulk_mem_valid),
-      .mem_i            (bulk_mem),
-      .ahead_o          (bulk_ahead),
-      .list_info_o      (list_unused),
-      .list_serial_o    (serial_unused),
-      .err_valid_o      (err_valid_unused),
-      .err_ready_i      (1'b1),
-      .err_o            (err_unused),
-      .count_o          (mux_count)
-  );
 
-  // ---- DMA
+  // ---- descriptors
   dma_desc_t desc;
   dma_progress_t progress;
   dma_end_t done;
-  logic promo_rd_valid, promo_rd_ready, promo_mem_valid, abort_ready_unused;
-  rd_req_t promo_rd;
-  rd_rsp_t promo_mem;
-  logic [$clog2(PromoChannels)-1:0] promo_chan, promo_mem_chan;
-  logic [PromoChannels-1:0] promo_lost;
   assign desc = '{
           slot: slot_t'(desc_slot_i),
           profile: profile_t'(desc_profile_i),
@@ -478,78 +307,92 @@ module movement_tb
   assign end_stall_ar_o = done.stall_ar;
   assign end_stall_r_o = done.stall_r;
 
-  promotion_dma u_dma (
-      .clk_i,
-      .rst_ni,
-      .now_i           (now_q),
-      .layout_i        (layout_q),
-      .profiles_i      (profiles_q),
-      .limit_i         (ctl_q.promo_reads),
-      .base_we_i,
-      .base_waddr_i    (base_waddr),
-      .base_wdata_i,
-      .desc_valid_i,
-      .desc_ready_o,
-      .desc_i          (desc),
-      .abort_valid_i,
-      .abort_ready_o   (abort_ready_unused),
-      .abort_slot_i    (slot_t'(abort_slot_i)),
-      .retire_i        (retire),
-      .rd_valid_o      (promo_rd_valid),
-      .rd_ready_i      (promo_rd_ready),
-      .rd_o            (promo_rd),
-      .rd_chan_o       (promo_chan),
-      .mem_valid_i     (promo_mem_valid),
-      .mem_i           (promo_mem),
-      .mem_chan_i      (promo_mem_chan),
-      .mem_lost_i      (promo_lost),
-      .wr_valid_o      (sram_wr_valid),
-      .wr_o            (sram_wr),
-      .progress_valid_o,
-      .progress_ready_i(1'b1),
-      .progress_o      (progress),
-      .end_valid_o,
-      .end_ready_i     (1'b1),
-      .end_o           (done)
-  );
 
-  // ---- port
+  // ---- what is under test; the controller's reads and translations rest, its streams are always taken
+  owner_ctx_t ctx_unused;
+  logic walk_ready_unused, walk_rsp_unused, sweep_unused, abort_ready_unused, err_valid_unused, conflict_unused;
+  walk_rsp_t translation_unused;
+  entries_t free_unused;
+  list_info_t [Readers-1:0] list_unused;
+  logic [31:0] serial_unused;
+  read_error_t err_unused;
+  mux_count_t mux_count;
   port_count_t port_count;
+  walk_count_t walk_count_unused;
   logic [3:0] cache_unused;
   logic [2:0] prot_unused;
-  axi_read_port u_port (
+
+  kvsink_movement u_move (
       .clk_i,
       .rst_ni,
-      .cfg_i            (ctl_q),
-      .table_req_valid_i(table_rd_valid),
-      .table_req_ready_o(table_rd_ready),
-      .table_req_i      (table_rd),
-      .table_rsp_valid_o(table_mem_valid),
-      .table_rsp_o      (table_mem),
-      .bulk_req_valid_i (bulk_rd_valid),
-      .bulk_req_ready_o (bulk_rd_ready),
-      .bulk_req_i       (bulk_rd),
-      .bulk_rsp_valid_o (bulk_mem_valid),
-      .bulk_rsp_o       (bulk_mem),
-      .bulk_ahead_i     (bulk_ahead),
-      .promo_req_valid_i(promo_rd_valid),
-      .promo_req_ready_o(promo_rd_ready),
-      .promo_req_i      (promo_rd),
-      .promo_chan_i     (promo_chan),
-      .promo_rsp_valid_o(promo_mem_valid),
-      .promo_rsp_o      (promo_mem),
-      .promo_rsp_chan_o (promo_mem_chan),
-      .promo_lost_o     (promo_lost),
+      .now_i             (now_q),
+      .ctl_i             (ctl_q),
+      .layout_i          (layout_q),
+      .profiles_i        (profiles_q),
+      .base_we_i,
+      .base_waddr_i      (base_waddr),
+      .base_wdata_i,
+      .own_wr_valid_i    (own_we_i),
+      .own_wr_owner_i    (owner_t'(own_i)),
+      .own_wr_ctx_i      (own_ctx),
+      .own_rd_owner_i    ('0),
+      .own_rd_ctx_o      (ctx_unused),
+      .walk_req_valid_i  (1'b0),
+      .walk_req_ready_o  (walk_ready_unused),
+      .walk_req_i        ('0),
+      .walk_rsp_valid_o  (walk_rsp_unused),
+      .walk_rsp_ready_i  (1'b1),
+      .walk_rsp_o        (translation_unused),
+      .tag_cmd_valid_i   (cmd_valid_i),
+      .tag_cmd_ready_o   (cmd_ready_o),
+      .tag_cmd_i         (cmd),
+      .tag_ack_valid_o   (ack_valid_o),
+      .tag_ack_o         (ack),
+      .tag_free_entries_o(free_unused),
+      .tag_sweep_busy_o  (sweep_unused),
+      .retire_i          (retire),
+      .keep_end_valid_i  (1'b0),
+      .keep_end_owner_i  ('0),
+      .keep_end_all_i    (1'b0),
       .fence_i,
       .fence_busy_o,
-      .count_o          (port_count),
+      .list_info_o       (list_unused),
+      .list_serial_o     (serial_unused),
+      .desc_valid_i,
+      .desc_ready_o,
+      .desc_i            (desc),
+      .abort_valid_i,
+      .abort_ready_o     (abort_ready_unused),
+      .abort_slot_i      (slot_t'(abort_slot_i)),
+      .progress_valid_o,
+      .progress_ready_i  (1'b1),
+      .progress_o        (progress),
+      .end_valid_o,
+      .end_ready_i       (1'b1),
+      .end_o             (done),
+      .req_valid_i,
+      .req_ready_o,
+      .req_i             (req),
+      .sink_valid_o,
+      .sink_ready_i,
+      .sink_o            (sink),
+      .bulk_valid_o,
+      .bulk_ready_i,
+      .bulk_o            (bulk),
+      .err_valid_o       (err_valid_unused),
+      .err_ready_i       (1'b1),
+      .err_o             (err_unused),
+      .mux_count_o       (mux_count),
+      .port_count_o      (port_count),
+      .walk_count_o      (walk_count_unused),
+      .sram_conflict_o   (conflict_unused),
       .m_axi_arid_o,
       .m_axi_araddr_o,
       .m_axi_arlen_o,
       .m_axi_arsize_o,
       .m_axi_arburst_o,
-      .m_axi_arcache_o  (cache_unused),
-      .m_axi_arprot_o   (prot_unused),
+      .m_axi_arcache_o   (cache_unused),
+      .m_axi_arprot_o    (prot_unused),
       .m_axi_arvalid_o,
       .m_axi_arready_i,
       .m_axi_rid_i,
@@ -560,9 +403,9 @@ module movement_tb
       .m_axi_rready_o
   );
 
-  assign sram_wr_valid_o = sram_wr_valid;
-  assign sram_wr_addr_o = 32'(sram_wr.addr);
-  assign sram_wr_data_o = sram_wr.data;
+  assign sram_wr_valid_o = u_move.sram_wr_valid;
+  assign sram_wr_addr_o = 32'(u_move.sram_wr.addr);
+  assign sram_wr_data_o = u_move.sram_wr.data;
 
   assign count_table_beat_o = port_count.table_beat;
   assign count_bulk_beat_o = port_count.bulk_beat;

@@ -198,9 +198,9 @@ class DutImpl final : public Dut {
   static constexpr uint32_t kWordBits = 31;
 #define KVSINK_INSIDE(path) sim_->rootp->kvsink_synth__DOT__u_top__DOT__##path
 #ifdef KVSINK_DUT_GATES  // a netlist: its banks have plain names, its tag words are single flip-flops
-#define KVSINK_BANK(n) KVSINK_INSIDE(u_sram__DOT__gen_bank_##n##_u_ram__DOT__mem)
+#define KVSINK_BANK(n) KVSINK_INSIDE(u_move__DOT__u_sram__DOT__gen_bank_##n##_u_ram__DOT__mem)
 #else
-#define KVSINK_BANK(n) KVSINK_INSIDE(u_sram__DOT__gen_bank__BRA__##n##__KET____DOT__u_ram__DOT__mem)
+#define KVSINK_BANK(n) KVSINK_INSIDE(u_move__DOT__u_sram__DOT__gen_bank__BRA__##n##__KET____DOT__u_ram__DOT__mem)
 #endif
   template <class Use>
   void in_bank(uint32_t address, Use use) {
@@ -218,7 +218,7 @@ class DutImpl final : public Dut {
 #ifdef KVSINK_DUT_GATES
   std::array<uint32_t, 1>& tag_words() const { throw std::logic_error("a netlist has no tag words to look at"); }
 #else
-  auto& tag_words() const { return KVSINK_INSIDE(u_tags__DOT__word_q); }
+  auto& tag_words() const { return KVSINK_INSIDE(u_move__DOT__u_tags__DOT__word_q); }
 #endif
 #undef KVSINK_BANK
 #undef KVSINK_INSIDE

@@ -37,7 +37,7 @@ inline tb::ReplaySettings settings(const char* config, tb::Policy policy, uint32
 }
 
 /// Every check of a replay, with the first differences in the message.
-inline void check_equal(const trace::Trace& trace, const tb::ReplayResult& r) {
+inline void check_equal(const tb::ReplayResult& r) {
   for (const auto& d : r.differences.first()) UNSCOPED_INFO(d.unit << ": cycle " << d.cycle << ": " << d.what);
   INFO(r.error);
   CHECK(r.error.empty());
@@ -54,7 +54,6 @@ inline void check_equal(const trace::Trace& trace, const tb::ReplayResult& r) {
   CHECK(r.outputs_wrong == 0);
   CHECK(r.differences.count() == 0);
   CHECK(r.max_abs_error <= 1e-6 * r.largest_v);
-  static_cast<void>(trace);
 }
 
 }  // namespace kvsink::test

@@ -16,14 +16,14 @@ TEST_CASE("the default trace replays equal under every policy", "[system]") {
     CAPTURE(static_cast<int>(policy));
     auto s = settings("small", policy, 24);
     if (policy == Policy::kFill) s.budget = 32;
-    check_equal(trace, tb::replay(trace, s));
+    check_equal(tb::replay(trace, s));
   }
 }
 
 TEST_CASE("position 0 of the default trace is its only sink and comes from SRAM in every layer", "[system]") {
   const auto trace = load(kDefaultTrace);
   const auto r = tb::replay(trace, settings("small", Policy::kSinks, 8));
-  check_equal(trace, r);
+  check_equal(r);
   REQUIRE(r.sinks.size() == 1);
   CHECK(r.sinks[0].position == 0);
   CHECK(r.sinks[0].score > 9.5);
@@ -38,13 +38,13 @@ TEST_CASE("position 0 of the default trace is its only sink and comes from SRAM 
 TEST_CASE("the default trace without a sink promotes nothing, and equals when it is filled", "[system]") {
   const auto trace = load("tests/data/stories260K_lily.safetensors");
   const auto r = tb::replay(trace, settings("small", Policy::kSinks, 4));
-  check_equal(trace, r);
+  check_equal(r);
   CHECK(r.promoted == 0);
   CHECK(r.rows.sink == 0);
   auto s = settings("small", Policy::kFill, 4);
   s.budget = 32;
   const auto filled = tb::replay(trace, s);
-  check_equal(trace, filled);
+  check_equal(filled);
   CHECK(filled.promoted == 32);
   CHECK(filled.rows.sink == uint64_t{4} * 32 * trace.dims().L * trace.dims().Hkv * 2);
 }
@@ -55,11 +55,11 @@ TEST_CASE("beats that are fetched and dropped are counted apart, and change no r
   s.budget = 32;
   s.burst_cost = 0;
   const auto split = tb::replay(trace, s);
-  check_equal(trace, split);
+  check_equal(split);
   CHECK(split.hbm_dropped == 0);
   s.burst_cost = 255;
   const auto joined = tb::replay(trace, s);
-  check_equal(trace, joined);
+  check_equal(joined);
   CHECK(joined.hbm_dropped > 0);
   CHECK(joined.hbm_bulk == split.hbm_bulk);
   CHECK(joined.rows.checked == split.rows.checked);
@@ -68,7 +68,7 @@ TEST_CASE("beats that are fetched and dropped are counted apart, and change no r
 TEST_CASE("with no budget everything comes from HBM and nothing is promoted", "[system]") {
   const auto trace = load(kDefaultTrace);
   const auto r = tb::replay(trace, settings("small", Policy::kHbm, 8));
-  check_equal(trace, r);
+  check_equal(r);
   CHECK(r.rows.sink == 0);
   CHECK(r.promoted == 0);
   CHECK(r.sram == 0);
@@ -85,14 +85,14 @@ TEST_CASE("the other traces replay equal, and only tiny1m_bos20 has a sink, at p
     CAPTURE(static_cast<int>(policy));
     const auto trace = load(bos20);
     const auto r = tb::replay(trace, settings("small", policy, 8));
-    check_equal(trace, r);
+    check_equal(r);
     if (policy == Policy::kSinks) {
       REQUIRE(r.sinks.size() == 1);
       CHECK(r.sinks[0].position == 20);
     }
     const auto control = load(stories);
     const auto c = tb::replay(control, settings("small", policy, 3));
-    check_equal(control, c);
+    check_equal(c);
     if (policy == Policy::kSinks) CHECK(c.sinks.empty());
   }
 }
@@ -105,9 +105,9 @@ TEST_CASE("stalls on every handshake and any latency change no row, path, record
       auto s = settings("small", Policy::kDynamic, 4);
       s.bench.latency = latency;
       s.bench.stall_percent = stall;
-      check_equal(trace, tb::replay(trace, s));
+      check_equal(tb::replay(trace, s));
       s.policy = Policy::kFill;
-      check_equal(trace, tb::replay(trace, s));
+      check_equal(tb::replay(trace, s));
     }
   }
 }
@@ -119,7 +119,7 @@ TEST_CASE("the default and the large configuration replay the default trace equa
     auto s = settings(config, Policy::kFill, 3);
     s.budget = 128;
     s.bench.stall_percent = 10;
-    check_equal(trace, tb::replay(trace, s));
+    check_equal(tb::replay(trace, s));
   }
 }
 
@@ -129,7 +129,7 @@ TEST_CASE("decode that does not wait reads layers from SRAM as they become compl
   s.wait = false;
   s.bench.latency = 250;
   const auto r = tb::replay(trace, s);
-  check_equal(trace, r);
+  check_equal(r);
   CHECK(r.rows.sink > 0);
 }
 
@@ -139,8 +139,8 @@ TEST_CASE("one request for K and V together serves the same rows as V following 
   const auto follow = tb::replay(trace, s);
   s.keep_and_follow = false;
   const auto both = tb::replay(trace, s);
-  check_equal(trace, follow);
-  check_equal(trace, both);
+  check_equal(follow);
+  check_equal(both);
   CHECK(follow.rows.sink == both.rows.sink);
   CHECK(follow.rows.bulk == both.rows.bulk);
   CHECK(follow.outputs.o == both.outputs.o);

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joins rows that lie one behind the other, or near enough, into bursts, and asks the memory port for them.
+// Joins rows that lie one behind the other, or with little but resident tokens between, into bursts, and asks the memory
+// port for them.
 //
 // Contract: rows in, in order of delivery; what the return side has to know of each goes to its queue when the row is
 // taken, the reads follow. A burst is as long as what is there allows: at most MaxBeats, within 4 KiB; rows are cut where
 // a burst must end. A row that begins less than burst_cost_i beats behind the open burst, in the same 4 KiB, joins it as
-// well: the beats between are read and dropped (meta_o.skip), which costs less than a burst more. Each gap within 4 KiB is
-// weighed by itself, and beats + burst_cost * bursts is a sum over gaps, so no other choice costs less. A burst is let go
-// when the next row does not go on from it, or none is there. A read is offered only
-// when room for all its beats is reserved (credits; returned by credit_i, a beat at a time).
+// well where the gap is nothing but rows of resident tokens (row_run_i: see bypass_rows; and the row before was read, so
+// that the open burst ends with it): the beats between are read and dropped (meta_o.skip), which costs less than a burst
+// more. Any other gap - rows of other heads or planes, tokens not asked for, a row that is not read - is never read. Each
+// gap within 4 KiB is weighed by itself, and beats + burst_cost * bursts is a sum over gaps, so no other choice costs
+// less. A burst is let go when the next row does not go on from it, or none is there. A read is offered only when room
+// for all its beats is reserved (credits; returned by credit_i, a beat at a time).
 // issued_o counts rows all of whose reads were taken (rows without a read count with the next that has one); it holds
 // for the present cycle, the read that is being taken included.
 // Throughput: a row a cycle. Latency: 2 cycles from row to read.
@@ -29,6 +32,7 @@ module bypass_bursts
     input  logic      row_valid_i,
     output logic      row_ready_o,
     input  row_meta_t row_i,
+    input  logic      row_run_i,
     input  addr_t     row_addr_i,
 
     output logic      meta_valid_o,
@@ -64,6 +68,7 @@ module bypass_bursts
   logic                 read_valid_q;
   logic   [CreditW-1:0] credits_q;
   seq_t rows_q, issued_q;
+  logic read_last_q;  // the row before is read
 
   // ---- the piece at hand: the rest of a row that was cut, or a new row
   logic rest_valid_q;
@@ -79,7 +84,7 @@ module bypass_bursts
   assign piece_addr = rest_valid_q ? rest_addr_q : {row_addr_i[AddrW-1:BeatShift], BeatShift'(0)};
   assign piece_beats = rest_valid_q ? rest_beats_q : row_i.beats;
 
-  logic joins, near, move, room_ahead, piece_taken, cut;
+  logic joins, near, run, move, room_ahead, piece_taken, cut;
   beats_t limit, to_page, taken_beats, open_end, piece_at, gap, open_next;
   always_comb begin
     piece_at = beats_t'(piece_addr[11:BeatShift]);
@@ -87,7 +92,8 @@ module bypass_bursts
     // From the end of the open burst, in beats of its 4 KiB.
     open_end = beats_t'(open_q.addr[11:BeatShift]) + open_q.beats;
     gap = piece_at - open_end;
-    near = piece_at >= open_end && (gap == '0 || 32'(gap) < 32'(burst_cost_i));
+    run = row_run_i && read_last_q && !rest_valid_q && 32'(gap) < 32'(burst_cost_i);
+    near = piece_at >= open_end && (gap == '0 || run);
     joins = open_valid_q && piece_addr[AddrW-1:12] == open_q.addr[AddrW-1:12] && near &&
         32'(open_q.beats) + 32'(gap) < MaxBeats;
     open_next = joins ? open_q.beats + gap : '0;
@@ -121,6 +127,7 @@ module bypass_bursts
       rest_valid_q <= 1'b0;
       credits_q <= CreditW'(BulkBeats);
       rows_q <= '0;
+      read_last_q <= 1'b0;
       issued_q <= '0;
     end else begin
       if (piece_taken) open_valid_q <= 1'b1;
@@ -130,6 +137,7 @@ module bypass_bursts
       if (piece_taken) rest_valid_q <= cut;
       credits_q <= credits_q + CreditW'(credit_i) - (move ? CreditW'(open_q.beats) : '0);
       if (row_ready_o && !row_i.is_end) rows_q <= rows_q + seq_t'(1);
+      if (row_ready_o) read_last_q <= row_reads;
       issued_q <= issued_o;
     end
   end

@@ -254,7 +254,7 @@ module bypass_mux
       .count_o(ahead_count_unused)
   );
 
-  logic row_valid, row_ready, meta_valid, meta_ready, credit, dropped;
+  logic row_valid, row_ready, row_run, meta_valid, meta_ready, credit, dropped;
   row_meta_t row, meta;
   addr_t row_addr;
 
@@ -276,6 +276,7 @@ module bypass_mux
       .row_valid_o     (row_valid),
       .row_ready_i     (row_ready),
       .row_o           (row),
+      .row_run_o       (row_run),
       .row_addr_o      (row_addr)
   );
 
@@ -286,6 +287,7 @@ module bypass_mux
       .row_valid_i (row_valid),
       .row_ready_o (row_ready),
       .row_i       (row),
+      .row_run_i   (row_run),
       .row_addr_i  (row_addr),
       .meta_valid_o(meta_valid),
       .meta_ready_i(meta_ready),

@@ -2,8 +2,10 @@
 // Second half of the bulk engine: from pages to rows and their addresses.
 //
 // Contract: takes pages in order, each with its translation when one was asked for; gives its rows by plane, then token
-// ascending, with address (one that tokens share under the lowest of those asked for); the end of a job as an item of its own. A row that cannot be read (error of the job, unusable
-// plane, page not translated, overtaken by a retire) carries its status instead.
+// ascending, with address (one that tokens share under the lowest of those asked for); the end of a job as an item of its
+// own. A row that cannot be read (error of the job, unusable plane, page not translated, overtaken by a retire) carries
+// its status instead. row_run_o: all that lies in memory between this row and the one before it are rows of the same
+// page, head and plane that this request's sink stream serves.
 // Throughput: a row a cycle, one cycle more a page. Latency: 2 cycles and that of kv_addr.
 
 `include "kvsink_assert.svh"
@@ -34,6 +36,7 @@ module bypass_rows
     output logic      row_valid_o,
     input  logic      row_ready_i,
     output row_meta_t row_o,
+    output logic      row_run_o,
     output addr_t     row_addr_o
 );
 
@@ -41,9 +44,11 @@ module bypass_rows
   logic busy_q;
   page_t page_q;
   page_tokens_t tokens_q;  // of this plane, still to come
-  plane_t plane_q;
+  logic later_q;  // a row of this plane was given
+  token_t before_q, others;  // the last token that it serves, in its granule; those of a row, as a mask
+  plane_t  plane_q;
   status_e status_q;
-  word_t block_q;
+  word_t   block_q;
   job_t job, next_job;
   assign job = jobs_i[page_q.job];
   assign next_job = jobs_i[page_i.job];
@@ -69,7 +74,8 @@ module bypass_rows
       .index_o (index),
       .onehot_o(onehot_unused)
   );
-  assign group = sharers(index, share);
+  assign group  = sharers(index, share);
+  assign others = token_t'((5'd1 << share) - 5'd1);
 
   plane_t plane_next, plane_lowest;
   always_comb begin
@@ -103,11 +109,14 @@ module bypass_rows
     if (take) begin
       page_q   <= page_i;
       tokens_q <= page_i.tokens;
+      later_q  <= 1'b0;
       plane_q  <= plane_lowest;
       status_q <= page_i.walked ? walk_rsp_i.status : next_job.status;
       block_q  <= walk_rsp_i.word & block_mask;
     end else if (step) begin
       tokens_q <= last_token ? page_q.tokens : tokens_q & ~group;
+      later_q  <= !last_token;
+      before_q <= token_t'(index) | others;
       if (last_token) plane_q <= plane_next;
     end
   end
@@ -140,8 +149,33 @@ module bypass_rows
     if (page_q.is_end) row.status = StOk;
   end
 
+  // ---- what lies between two rows of a plane
+  // Tokens that were asked for and are not read are those that the sink stream serves. A range leaves no token out; the
+  // tokens of a mask are all of one granule. Rows lie one behind the other when the token stride is a row.
+  tokens_t row_asked, left_out;  // the token's row serves one asked for; is between, and its row serves none
+  logic adjacent;
+  assign adjacent = layout_i.stride[plane.stride_set].token[31:BeatShift] == (32 - BeatShift)'(plane.row_beats);
+  always_comb begin
+    for (int unsigned t = 0; t < GranuleTokens; t++) begin
+      row_asked[t] = 1'b0;
+      for (int unsigned u = 0; u < GranuleTokens; u++) begin
+        if ((4'(u) | others) == (4'(t) | others) && job.mask[u]) row_asked[t] = 1'b1;
+      end
+      left_out[t] = !row_asked[t] && 4'(t) > before_q && 4'(t) < token_t'(index);
+    end
+  end
+
+  typedef struct packed {
+    logic      run;
+    row_meta_t row;
+  } item_t;
+  item_t item, item_out;
+  assign item = '{run: later_q && adjacent && !(job.by_granule && left_out != '0), row: row};
+  assign row_o = item_out.row;
+  assign row_run_o = item_out.run;
+
   kv_addr #(
-      .U(row_meta_t)
+      .U(item_t)
   ) u_addr (
       .clk_i,
       .rst_ni,
@@ -156,11 +190,11 @@ module bypass_rows
       .plane_i(plane_q),
       .block_i(block_q),
       .token_i(page_token_t'(index)),
-      .user_i (row),
+      .user_i (item),
       .valid_o(row_valid_o),
       .ready_i(row_ready_i),
       .addr_o (row_addr_o),
-      .user_o (row_o)
+      .user_o (item_out)
   );
 
   logic unused;

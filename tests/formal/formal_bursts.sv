@@ -14,6 +14,7 @@ module formal_bursts
     input logic      want_i,
     input row_meta_t next_i,
     input addr_t     next_addr_i,
+    input logic      next_run_i,
     input logic      meta_ready_i,
     input logic      rd_ready_i,
     input logic      credit_i
@@ -31,6 +32,7 @@ module formal_bursts
   logic row_valid_q, row_ready;
   row_meta_t row_q;
   addr_t addr_q;
+  logic run_q, read_before_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) row_valid_q <= 1'b0;
     else if (!row_valid_q || row_ready) row_valid_q <= want_i;
@@ -39,6 +41,7 @@ module formal_bursts
     if (!row_valid_q || row_ready) begin
       row_q  <= next_i;
       addr_q <= next_addr_i;
+      run_q  <= next_run_i;
     end
     assume (next_i.beats != '0 && next_i.beats <= row_beats_t'(4));
     assume (next_addr_i[BeatShift-1:0] == '0);
@@ -59,6 +62,7 @@ module formal_bursts
       .row_valid_i (row_valid_q),
       .row_ready_o (row_ready),
       .row_i       (row_q),
+      .row_run_i   (run_q),
       .row_addr_i  (addr_q),
       .meta_valid_o(meta_valid),
       .meta_ready_i(meta_ready_i),
@@ -77,7 +81,9 @@ module formal_bursts
     if (!rst_ni) begin
       held_q <= '0;
       owed_q <= '0;
+      read_before_q <= 1'b0;
     end else begin
+      if (row_valid_q && row_ready) read_before_q <= reads;
       held_q <= held_q + (taken ? 16'(rd.len) + 16'd1 : '0) - 16'(credit_i);
       owed_q <= owed_q + (reads ? 16'(row_q.beats) + 16'(meta.skip) : '0) - (taken ? 16'(rd.len) + 16'd1 : '0);
     end
@@ -96,6 +102,7 @@ module formal_bursts
         nothing_twice : assert (owed_q < 16'd32);
         row_told_once : assert (!(meta_valid && meta_ready_i) || row_ready);
         skip_within_cost : assert (!reads || meta.skip < 8'd3);
+        skip_within_run : assert (!reads || meta.skip == '0 || (run_q && read_before_q));
       end
       if (Witness == 1) full_buffer : assert (held_q != 16'(BulkBeats));
       if (Witness == 2) joined : assert (!(rd_valid && 32'(rd.len) == MaxBeats - 1));

@@ -3,7 +3,7 @@
 //
 // Contract: docs/theory/residency.md, rule by rule. One serial loop takes one event at a time (a command, an answer, a
 // step of background work), so that the order in which events are taken explains every decision, status and record;
-// the internal signal `trace` shows that order to benches.
+// the internal signal `trace` shows that order to benches, and `room_trace` what room in the log a decision saw.
 //
 //   cmd --------+                     +--> tag_cmd (one at a time, answered)
 //   dma end ----+                     |--> slot table (memory), owners (memory), free and candidate bitmaps
@@ -247,6 +247,7 @@ module residency_ctrl
   cnt_t all_ended_q, all_ended_d;
 
   trace_t trace, trace_d;
+  room_trace_t room_trace;
 
   // -------------------------------------------------------------------------------------------------------- memories
   logic row_re, row_we;
@@ -634,6 +635,20 @@ module residency_ctrl
   assign room_grant = room_for(32'(log_room_i), 32'(rec_count), 32'(fills_q), 32'd2);
   assign room_leave = room_for(32'(log_room_i), 32'(rec_count), 32'(fills_q), 32'd1);
   assign room_owner = room_grant && 32'(rec_count) <= 32'(Slots / 2);
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) room_trace <= '0;
+    else begin
+      unique case (st_q)
+        StG3: room_trace <= '{valid: 1'b1, room: room_grant};
+        StOwner3: room_trace <= '{valid: 1'b1, room: room_owner};
+        StCmd: room_trace <= '{valid: cmd_q.opcode == OpOpen, room: room_owner};
+        StScore3: room_trace <= '{valid: row_q.state == SlResident, room: room_leave};
+        StPlan2, StVerdict2, StPick: room_trace <= '{valid: 1'b1, room: room_leave};
+        default: room_trace <= '0;
+      endcase
+    end
+  end
 
   owner_t cmd_owner;
   logic bad_owner, bad_span, refused_owner;

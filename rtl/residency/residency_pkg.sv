@@ -264,6 +264,12 @@ package residency_pkg;
     logic [15:0] data;
   } trace_t;
 
+  // For benches as well: a decision has looked at the room in the log for its records.
+  typedef struct packed {
+    logic valid;
+    logic room;
+  } room_trace_t;
+
   typedef struct packed {
     logic       leaves;  // the slot may be freed when the log has this record
     log_event_t event_;

@@ -132,9 +132,22 @@ bool ResidencyModel::log_has(const View& view, uint32_t count) const {
   return view.log_room >= needed;
 }
 
-bool ResidencyModel::log_near(const View& view) const {
+bool ResidencyModel::entry_near(const View& view) const {
+  return view.tag_sweep && (view.free_entries == 0 || view.free_entries <= min_sum());
+}
+
+bool ResidencyModel::in_doubt(const View& view) const {
   const uint64_t needed = records_.size() + pending(0, true) + kLogMargin;
-  return view.log_room + view.log_doubt >= needed && view.log_room < needed + 2 + view.log_doubt;
+  return (view.log_room + view.log_doubt >= needed && view.log_room < needed + 2 + view.log_doubt) || entry_near(view);
+}
+
+std::string ResidencyModel::seen(bool log_room, const View& view) {
+  if (limits_of_) plans_[*limits_of_].limits.entries = plan_limits(plans_[*limits_of_].owner, view).entries;
+  limits_of_.reset();
+  const bool refuted = log_doubted_ && log_assumed_ != log_room;
+  log_doubted_ = false;
+  if (!refuted) return {};
+  return log_room ? "there was room in the log" : "there was no room in the log";
 }
 
 uint32_t ResidencyModel::effective_owner(uint32_t owner, uint32_t position) const {
@@ -204,7 +217,8 @@ Status ResidencyModel::grant(const Grant& g, const View& view, uint32_t& slot) {
     refused = Status::kNoSlot;
   } else if ((!guaranteed && min_sum() > 0 && view.free_entries <= min_sum()) ||
              (new_entry && view.free_entries == 0)) {
-    refused = Status::kNoEntry;
+    entry_doubted_ = view.tag_sweep;
+    if (!entry_doubted_ || !entry_assumed_) refused = Status::kNoEntry;
   }
   if (refused != Status::kOk) {
     if (owner.refs == 0 && !pressure_owner_) {
@@ -1077,6 +1091,7 @@ Status ResidencyModel::plan_command(const Command& c, const View& view, Answer& 
     plan->state = Plan::State::kCheck;
     plan->tag = c.tag;
     plan->limits = plan_limits(c.owner, view);
+    limits_of_ = plan - plans_.data();
     answered = false;
     return Status::kOk;
   }
@@ -1193,6 +1208,24 @@ std::string ResidencyModel::tag_install(uint32_t owner, uint32_t position, uint3
   const Slot& s = slots_[slot];
   if (s.state == State::kFilling && s.owner == owner && s.position == position && s.profile == profile) return {};
   return fmt::format("slot {} is installed for owner {} position {} without a grant", slot, owner, position);
+}
+
+std::string ResidencyModel::tag_answer(bool install, uint32_t owner, uint32_t position, Status status,
+                                       uint32_t slot) const {
+  const bool there = status == Status::kOk || status == Status::kAlready;
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    const Slot& s = slots_[i];
+    if ((s.state != State::kFilling && s.state != State::kResident) || s.retired || s.owner != owner ||
+        s.position != position) {
+      continue;
+    }
+    if (there && slot == i) return {};
+    return fmt::format("position {} of owner {} has slot {}, the tag array answered {} with {}", position, owner, i,
+                       name(status), slot);
+  }
+  if (!there) return {};
+  return fmt::format("position {} of owner {} has no slot, the tag array {} {}", position, owner,
+                     install ? "installed" : "found", slot);
 }
 
 std::string ResidencyModel::tag_set_word(uint32_t slot, uint32_t word, Status ack) {

@@ -114,8 +114,9 @@ class ResidencyModel {
     uint32_t log_room = 0;      // free records, records it has queued not yet taken away
     uint32_t log_doubt = 0;     // what it saw when it decided may have been more or less than log_room by this
     uint32_t free_entries = 0;  // of the tag array
+    bool tag_sweep = false;     // the tag array sweeps: more may be free, and swept ones be there, when it decided
     /// Whether the tag array has an entry for a granule of an owner.
-    std::function<bool(uint32_t owner, uint32_t granule)> has_entry;
+    std::function<bool(uint32_t owner, uint32_t granule)> has_entry{};
   };
   struct Answer {
     Status status = Status::kOk;
@@ -152,14 +153,20 @@ class ResidencyModel {
   /// What a Top command of the running step_end has to ask for.
   [[nodiscard]] uint32_t expected_top_count(bool& expected) const;
 
-  // Where log_doubt leaves open whether there was room for a decision's records, the model takes `assume_log_room`, and
-  // says that it had to; who calls it follows both ways until one is refuted.
-  void assume_log_room(bool room) {
-    log_assumed_ = room;
-    log_doubted_ = false;
+  // Where log_doubt leaves open whether there was room for a decision's records, or a sweep of the tag array whether
+  // there was an entry, the model takes what is assumed here, and says that it had to. Who calls it follows both ways
+  // until one is refuted: by seen(), by tag_answer(), or by what comes of it.
+  void assume(bool log_room, bool entry) {
+    log_assumed_ = log_room;
+    entry_assumed_ = entry;
+    log_doubted_ = entry_doubted_ = false;
+    limits_of_.reset();
   }
   [[nodiscard]] bool log_doubted() const { return log_doubted_; }
-  [[nodiscard]] bool log_near(const View& view) const;
+  [[nodiscard]] bool entry_doubted() const { return entry_doubted_; }
+  [[nodiscard]] bool in_doubt(const View& view) const;
+  /// What the decision at hand counts on, as the controller looked at it: room for its records, and free entries.
+  std::string seen(bool log_room, const View& view);
 
   // ---- predictions
   struct PlanCounts {
@@ -172,6 +179,8 @@ class ResidencyModel {
   std::optional<Answer> take_answer(uint32_t tag);
   // Commands of the controller to the tag array, checked against the decisions that ask for them.
   std::string tag_install(uint32_t owner, uint32_t position, uint32_t slot, uint32_t profile) const;
+  /// The answer to an install or a search, after the decision that it serves.
+  std::string tag_answer(bool install, uint32_t owner, uint32_t position, Status status, uint32_t slot) const;
   std::string tag_set_word(uint32_t slot, uint32_t word, Status ack);
   std::string tag_watermark(uint32_t slot, uint32_t watermark);
   std::string tag_remove(uint32_t slot);
@@ -318,6 +327,7 @@ class ResidencyModel {
   [[nodiscard]] uint32_t free_rows(const Profile& profile) const;
   [[nodiscard]] int64_t choose(const Profile& profile) const;
   [[nodiscard]] bool log_has(const View& view, uint32_t records) const;
+  [[nodiscard]] bool entry_near(const View& view) const;
 
   /// Tag array commands that decisions so far ask for and that did not come yet.
   struct TagWork {
@@ -339,8 +349,10 @@ class ResidencyModel {
   Status worst_all_ = Status::kOk;
   uint32_t ended_all_ = 0;
   Sweep sweep_;
-  bool log_assumed_ = false;
+  bool log_assumed_ = false, entry_assumed_ = false;
   mutable bool log_doubted_ = false;
+  bool entry_doubted_ = false;
+  std::optional<std::size_t> limits_of_;  // the plan whose limits the decision at hand took
   std::optional<uint32_t> pressure_owner_;
   int64_t pressure_profile_ = -1;
   bool pressure_by_plan_ = false;

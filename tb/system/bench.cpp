@@ -124,9 +124,11 @@ int probe_rank(const ProbeEvent& event) {
       return 4;
     case ProbeKind::kTrace:
       return 7;
+    case ProbeKind::kSeen:
+      return 8;
     case ProbeKind::kLogEvent:
     case ProbeKind::kDone:
-      return 8;
+      return 9;
     default:
       return 6;
   }

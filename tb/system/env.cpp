@@ -88,6 +88,12 @@ std::string SystemEnv::set_up() {
     info.accepted = cycle();
     instance_->rows().accepted(r, true);
   };
+  instance_->rows().drafts([this](uint32_t owner, uint32_t position) {
+    if (owner >= views_.size()) return false;
+    const OwnerView* view = &views_[owner];
+    if (view->spec.prefix >= 0 && position < view->spec.prefix_length) view = &views_[view->spec.prefix];
+    return position >= view->committed;
+  });
   bench().on_row_beat = [this](Path path, const RowBeat& beat) {
     // A follower may be served before its leader is closed on the other stream.
     if (beat.is_end && beat.error) info_[beat.id].refused = true;

@@ -26,9 +26,11 @@ enum class ProbeKind : int {
   kProgress,      // slot, watermark: taken by residency_ctrl
   kDmaEnd,        // slot, status, bytes: taken by residency_ctrl
   kLogEvent,      // kind, cause, owner, position, word, slot: handed over by residency_ctrl
-  kTrace,         // residency_pkg::trace_e, slot, data, free log records, free tag entries: an event is acted on
+  kTrace,         // residency_pkg::trace_e, slot, data, free log records, free tag entries, the tag array sweeps:
+                  // an event is acted on
   kMuxLookup,     // request id: the lookup of this cycle is for its list
   kMuxNext,  // request id, owner, from, to, found, granule, layer, head, planes: granules up to it are not looked up
+  kSeen,     // room in the log for its records, free tag entries: what the decision at hand counts on
 };
 
 struct ProbeEvent {

@@ -74,38 +74,53 @@ void ResidencyChecker::check(uint64_t cycle, const std::function<std::string(Res
   }
 }
 
-// A decision that may depend on the room in the log is followed both ways where that room is in doubt.
+// A decision that may depend on the room in the log, or on an entry that a sweep of the tag array is about to free, is
+// followed both ways where that is in doubt.
 void ResidencyChecker::decide(uint64_t cycle, const ResidencyModel::View& view,
                               const std::function<std::string(ResidencyModel&)>& call) {
   constexpr std::size_t kMost = 16;
-  std::vector<ResidencyModel> others;
-  check(cycle, [&](ResidencyModel& m) {
-    std::optional<ResidencyModel> before;
-    if (m.log_near(view)) before = m;
-    m.assume_log_room(false);
-    auto why = call(m);
-    if (!before || !m.log_doubted()) return why;
-    before->assume_log_room(true);
-    const auto other = call(*before);
-    if (!other.empty()) return why;
-    if (!why.empty()) {
-      m = std::move(*before);
-      return std::string();
+  std::vector<ResidencyModel> next;
+  std::optional<ResidencyModel> refuted;
+  std::string first;
+  for (const auto& m : models_) {
+    for (unsigned assumed = 0; assumed < (m.in_doubt(view) ? 4U : 1U); ++assumed) {
+      ResidencyModel way = m;
+      way.assume((assumed & 1U) != 0, (assumed & 2U) != 0);
+      const auto why = call(way);
+      if (((assumed & 1U) != 0 && !way.log_doubted()) || ((assumed & 2U) != 0 && !way.entry_doubted())) continue;
+      if (why.empty()) {
+        next.push_back(std::move(way));
+      } else if (!refuted) {
+        refuted = std::move(way);
+        first = why;
+      }
     }
-    others.push_back(std::move(*before));
-    return why;
-  });
-  for (auto& m : others) {
-    if (models_.size() < kMost) models_.push_back(std::move(m));
   }
+  if (next.empty()) {
+    differ("residency_ctrl", cycle, first);
+    next.push_back(std::move(*refuted));
+  }
+  // None may be forgotten: it could be the one that the controller follows.
+  if (next.size() > kMost) {
+    differ("bench", cycle, fmt::format("{} ways are open in which the controller may have decided", next.size()));
+    next.erase(next.begin() + 1, next.end());
+  }
+  models_ = std::move(next);
 }
 
 ResidencyModel::View ResidencyChecker::view(const ProbeEvent& e) const {
-  return {u32(e.f[3]), kLogDoubt, u32(e.f[4]), [this](uint32_t owner, uint32_t granule) {
+  return {u32(e.f[3]), kLogDoubt, u32(e.f[4]), e.f[5] != 0, [this](uint32_t owner, uint32_t granule) {
             return std::any_of(tags_.begin(), tags_.end(), [&](const Tag& t) {
               return t.present && t.owner == owner && t.position / 16 == granule;
             });
           }};
+}
+
+// What a decision counted on settles at once which way it went.
+void ResidencyChecker::seen(const ProbeEvent& e) {
+  seen_entries_ = u32(e.f[1]);
+  const ResidencyModel::View at{0, 0, seen_entries_};
+  check(e.cycle, [&](ResidencyModel& m) { return m.seen(e.f[0] != 0, at); });
 }
 
 void ResidencyChecker::event(const ProbeEvent& e) {
@@ -176,6 +191,9 @@ void ResidencyChecker::event(const ProbeEvent& e) {
       trace(e);
       peak_slots_ = std::max(peak_slots_, models_.front().used_slots());
       break;
+    case ProbeKind::kSeen:
+      seen(e);
+      break;
     case ProbeKind::kLogEvent: {
       const ResidencyRecord record{static_cast<model::Event>(e.f[0]),
                                    static_cast<Status>(e.f[1]),
@@ -196,7 +214,9 @@ void ResidencyChecker::event(const ProbeEvent& e) {
 
 void ResidencyChecker::trace(const ProbeEvent& e) {
   const auto slot = u32(e.f[1]);
-  const auto seen = view(e);
+  auto seen = view(e);
+  // A verdict is told after it was weighed.
+  if (e.f[0] == kTrPlanStart || e.f[0] == kTrPlanEnd) seen.free_entries = seen_entries_;
   switch (e.f[0]) {
     case kTrCommand: {
       const ProbeEvent c = pop(commands_);
@@ -285,6 +305,11 @@ void ResidencyChecker::tag_ack(const ProbeEvent& e) {
   Tag& tag = tags_[slot];
   const auto status = static_cast<Status>(e.f[0]);
   const bool ok = status == Status::kOk;
+  if (c.f[0] == kInstall || c.f[0] == kFind) {
+    check(e.cycle, [&](ResidencyModel& m) {
+      return m.tag_answer(c.f[0] == kInstall, u32(c.f[1]), u32(c.f[2] * 16 + c.f[3]), status, u32(e.f[2]));
+    });
+  }
   switch (c.f[0]) {
     case kInstall:
       if (!ok) {

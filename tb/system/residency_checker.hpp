@@ -75,6 +75,7 @@ class ResidencyChecker {
   void decide(uint64_t cycle, const model::ResidencyModel::View& view,
               const std::function<std::string(model::ResidencyModel&)>& call);
   [[nodiscard]] model::ResidencyModel::View view(const ProbeEvent& e) const;
+  void seen(const ProbeEvent& e);
 
   std::vector<model::ResidencyModel> models_;  // more than one while it is open which of them the controller follows
   Differences& report_;
@@ -84,6 +85,7 @@ class ResidencyChecker {
   std::deque<Expected> hits_;
   std::deque<model::ResidencyRecord> to_drain_;
   model::LogChain chain_;
+  uint32_t seen_entries_ = 0;       // free ones, at the last look
   std::optional<uint8_t> request_;  // whose lookup the one of this cycle is
   uint64_t checked_ = 0, wrong_ = 0, lookups_ = 0, repromoted_ = 0;
   uint32_t peak_slots_ = 0;

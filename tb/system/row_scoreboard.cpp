@@ -58,6 +58,8 @@ void RowScoreboard::accepted(const RowRequest& request, bool check_path) {
     for (uint32_t i = 0; i < 16; ++i) open.wanted[i] = (request.mask >> i) & 1U;
   }
   open.predicted.assign(span, 0);
+  open.draft.assign(span, 0);
+  for (uint32_t i = 0; draft_ && i < span; ++i) open.draft[i] = draft_(request.owner, open.lowest + i) ? 1 : 0;
   open.seen.assign(span, 0);
   const auto& open_leader = open_[request.follow_id];
   const auto& leader_of = open_leader ? open_leader : kept_[request.follow_id];
@@ -67,6 +69,7 @@ void RowScoreboard::accepted(const RowRequest& request, bool check_path) {
       const uint32_t position = open.lowest + i;
       if (position >= leader.lowest && position - leader.lowest < leader.predicted.size()) {
         open.predicted[i] = leader.predicted[position - leader.lowest];
+        open.draft[i] = leader.draft[position - leader.lowest];
       }
     }
   }
@@ -175,7 +178,8 @@ void RowScoreboard::complete(Path path, Open& open, const Assembly& row, uint64_
   ++(path == Path::kSink ? counts_.sink : counts_.bulk);
 
   const bool resident = open.predicted[index] != 0 && (request.planes & ~open.predicted[index]) == 0;
-  if (open.check_path && path != (resident ? Path::kSink : Path::kBulk)) {
+  const bool either = resident && open.draft[index] != 0;
+  if (open.check_path && !either && path != (resident ? Path::kSink : Path::kBulk)) {
     ++(path == Path::kBulk ? counts_.false_miss : counts_.false_hit);
     differ(path, cycle, request,
            fmt::format("plane {} position {} was expected on the {} stream", row.plane, row.position,

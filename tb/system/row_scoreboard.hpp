@@ -63,6 +63,11 @@ class RowScoreboard {
   /// Takes the place of the expected bytes and of allow_errors.
   void judge(RowJudge f) { judge_ = std::move(f); }
 
+  /// Whether a position of an owner may be read from memory though it is resident when it is looked up: it was not
+  /// committed when the request was accepted, and a request reads its owner's lengths once.
+  using Draft = std::function<bool(uint32_t owner, uint32_t position)>;
+  void drafts(Draft f) { draft_ = std::move(f); }
+
   /// A request was accepted. Its id must not be in use. `check_path` is false where no prediction is made.
   void accepted(const RowRequest& request, bool check_path);
   /// The model's word on one token of an accepted request, at its lookup: it is resident with these planes. A request
@@ -86,6 +91,7 @@ class RowScoreboard {
     uint32_t lowest = 0;             // position of index 0
     std::vector<uint8_t> wanted;     // one a position: asked for
     std::vector<uint8_t> predicted;  // one a position: planes that are resident
+    std::vector<uint8_t> draft;      // one a position: either path will do
     std::vector<uint8_t> seen;       // bit a plane, one a position
     uint32_t rows[2] = {0, 0};       // delivered on each path
     uint64_t order[2] = {0, 0};      // key of the last row on each path, plus one
@@ -114,6 +120,7 @@ class RowScoreboard {
   OnRow on_row_;
   OnClosed on_closed_;
   RowJudge judge_;
+  Draft draft_;
   RowCounts counts_;
   std::array<std::optional<Open>, 256> open_;
   std::array<std::optional<Open>, 256> kept_;  // closed requests that asked to keep, for their followers

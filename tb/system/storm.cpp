@@ -391,7 +391,9 @@ StormCounts storm(const StormOptions& options, uint64_t cycles) {
   env.owners = options.owners;
   env.page_tokens = rng.percent(75) ? 16 : 32;
   env.row_beats = 1 + static_cast<uint32_t>(rng.below(2));
-  env.registers.sram_budget = 0xffff;
+  // Gaps between bulk rows are left, read and dropped when small, or nearly always.
+  constexpr uint32_t kCosts[] = {0, 4, 64};
+  env.registers.burst_cost = kCosts[Rng(options.seed).fork("burst cost").below(3)];
   env.registers.dynamic = rng.percent(75);
   env.registers.min_distance = 1;
   env.registers.min_queries = 1;

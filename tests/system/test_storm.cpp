@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random traffic on the whole block beside the untimed model: every row, path, answer and record.
+#include <fmt/format.h>
+
 #include "support/catch.hpp"
 #include "tb/common/rng.hpp"
 #include "tb/system/storm.hpp"
@@ -8,24 +10,31 @@ using namespace kvsink;
 
 namespace {
 
-tb::StormCounts runs(const char* config, uint64_t first_seed, unsigned count, uint64_t cycles) {
-  tb::StormCounts all;
-  for (unsigned i = 0; i < count; ++i) {
+struct Runs {
+  tb::StormCounts counts;
+  uint64_t last_seed = 0;  // of the run that differed, if one did
+};
+
+Runs runs(const char* config, uint64_t first_seed, unsigned count, uint64_t cycles) {
+  Runs all;
+  for (unsigned i = 0; i < count && all.counts.equal(); ++i) {
     tb::StormOptions options;
     options.config = config;
     options.seed = tb::seed_from_env() * 1000 + first_seed + i;
     options.command_gap = i % 2 == 0 ? 5 : 20;
     options.request_gap = i % 2 == 0 ? 20 : 60;
-    all += tb::storm(options, cycles);
-    UNSCOPED_INFO("seed of the run: " << options.seed);
-    if (!all.equal()) break;
+    all.last_seed = options.seed;
+    all.counts += tb::storm(options, cycles);
   }
-  for (const auto& d : all.first) UNSCOPED_INFO(d.unit << ": cycle " << d.cycle << ": " << d.what);
-  UNSCOPED_INFO(all.error << "\n" << all.text());
   return all;
 }
 
-void check(const tb::StormCounts& c) {
+void check(const Runs& runs) {
+  const tb::StormCounts& c = runs.counts;
+  // In scope of all checks: a message that goes with the next one only is gone when that one passes.
+  std::string what = fmt::format("last run: seed {}\n{}\n{}", runs.last_seed, c.error, c.text());
+  for (const auto& d : c.first) what += fmt::format("{}: cycle {}: {}\n", d.unit, d.cycle, d.what);
+  INFO(what);
   CHECK(c.error.empty());
   CHECK(c.differences == 0);
   CHECK(c.rows.wrong == 0);

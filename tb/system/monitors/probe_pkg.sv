@@ -32,4 +32,5 @@ package probe_pkg;
   localparam int Trace = 14;
   localparam int MuxLookup = 15;
   localparam int MuxNext = 16;
+  localparam int Seen = 17;
 endpackage

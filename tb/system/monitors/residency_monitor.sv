@@ -4,6 +4,7 @@
 module residency_monitor
   import kvsink_pkg::*;
   import residency_pkg::trace_t;
+  import residency_pkg::room_trace_t;
 (
     input logic clk_i,
     input logic rst_ni,
@@ -33,8 +34,13 @@ module residency_monitor
     input log_event_t ev_o,
     input logic [$clog2(kvsink_cfg_pkg::LogRecords):0] log_room_i,
     input entries_t tag_free_entries_i,
-    input trace_t trace
+    input logic tag_sweep_busy_i,
+    input trace_t trace,
+    input room_trace_t room_trace
 );
+  entries_t free_entries_q;  // in the cycle of the decision that room_trace is of
+  always_ff @(posedge clk_i) free_entries_q <= tag_free_entries_i;
+
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
       if (cmd_valid_i && cmd_ready_o) begin
@@ -63,7 +69,10 @@ module residency_monitor
       end
       if (trace.valid) begin
         probe_pkg::kvsink_monitor(probe_pkg::Trace, 64'(trace.kind), 64'(trace.slot), 64'(trace.data), 64'(log_room_i),
-                                  64'(tag_free_entries_i), 0, 0, 0, 0, 0);
+                                  64'(tag_free_entries_i), 64'(tag_sweep_busy_i), 0, 0, 0, 0);
+      end
+      if (room_trace.valid) begin
+        probe_pkg::kvsink_monitor(probe_pkg::Seen, 64'(room_trace.room), 64'(free_entries_q), 0, 0, 0, 0, 0, 0, 0, 0);
       end
       if (ev_valid_o && ev_ready_i) begin
         probe_pkg::kvsink_monitor(probe_pkg::LogEvent, 64'(ev_o.kind), 64'(ev_o.cause), 64'(ev_o.owner),

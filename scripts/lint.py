@@ -155,6 +155,34 @@ def slang(ctx: Context) -> str | None:
     return "\n".join(dict.fromkeys(errors)) or output[-400:]
 
 
+def signed_selects(ctx: Context) -> str | None:
+    """Selects of names whose type is a signed typedef stand in braces.
+
+    A select is unsigned (IEEE 1800, 11.8.1). The slang of pyosys 0.70 takes one of a typedef's as signed, so that a cast or an
+    assignment to more bits repeats its top bit; Verilator does not. A concatenation is unsigned in both.
+    """
+    texts = {f: re.sub(r"//[^\n]*", "", (ROOT / f).read_text()) for f in ctx.pick("rtl/*.sv", "rtl/*.svh")}
+    if not texts:
+        return None
+    types = {t for text in texts.values() for t in re.findall(r"typedef\s+\w+\s+signed\b[^;{]*?(\w+)\s*;", text)}
+    named = re.compile(r"\b(?:%s)\s+((?:\w+\s*,\s*)*\w+)\s*[;,)=]" % "|".join(sorted(types)))
+
+    def names(text: str) -> set[str]:
+        return {n.strip() for group in named.findall(text) for n in group.split(",")}
+
+    structs = [s for text in texts.values() for s in re.findall(r"\bstruct\s+packed\s*(?:signed\s*)?\{(.*?)\}", text, re.S)]
+    members = {n for s in structs for n in names(s)}
+    wrong = ""
+    for file, text in texts.items():
+        own = names(text)
+        for number, line in enumerate(text.splitlines(), 1):
+            for hit in re.finditer(r"(\{\s*)?\b(\w+(?:\.\w+)*)\[", line):
+                parts = hit.group(2).split(".")
+                if not hit.group(1) and (parts[-1] in members if len(parts) > 1 else parts[0] in own):
+                    wrong += f"{file}:{number}: select of the signed {hit.group(2)} outside braces\n"
+    return wrong
+
+
 def clang_format(ctx: Context) -> str | None:
     files = ctx.pick("sw/*", "tb/*", "tests/*", style=True)
     return unformatted(ctx, ["clang-format"], [f for f in files if re.search(r"\.(c|h|cc|cpp|hpp)$", f)])
@@ -271,6 +299,7 @@ PARTS: dict[str, tuple[str, Callable[[Context], str | None]]] = {
     "verible-lint": ("SystemVerilog style", verible_lint),
     "verilator": ("Verilator -Wall, every unit and the top, all configurations", verilator),
     "slang": ("slang -Wextra, every unit and the top, all configurations", slang),
+    "signed-selects": ("selects of signed typedefs are in braces", signed_selects),
     "clang-format": ("C++ format", clang_format),
     "clang-tidy": ("C++ defects", clang_tidy),
     "shellcheck": ("shell scripts", shellcheck),

@@ -477,7 +477,10 @@ module kvsink_csr
   end
   always_ff @(posedge clk_i) begin
     if (count_rd) count_index_q <= count_index;
-    if (count_done) count_high_q <= count_data[63:32];
+  end
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) count_high_q <= '0;  // a high word may be read before any low one
+    else if (count_done) count_high_q <= count_data[63:32];
   end
 
   kv_counters #(

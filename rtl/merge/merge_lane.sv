@@ -228,7 +228,7 @@ module merge_lane
     wide_t n;
     n = wide_t'({1'b0, extra}) + least - exponent_field;
     if (exponent_field >= least) n = wide_t'({1'b0, extra});
-    return (n > wide_t'(KeptW)) ? DownW'(KeptW) : n[DownW-1:0];
+    return (n > wide_t'(KeptW)) ? DownW'(KeptW) : {n[DownW-1:0]};
   endfunction
 
   always_comb begin
@@ -288,7 +288,7 @@ module merge_lane
     kept_q7 <= zero_q6 ? '0 : placed[2*KeptW-1:KeptW+1];
     guard_q7 <= placed[KeptW] && !zero_q6;
     sticky_q7 <= ((|placed[KeptW-1:0]) || (|leading[FinalProductW-KeptW-1:0]) || sticky_q6) && !zero_q6;
-    base_q7 <= (zero_q6 || field < wide_t'(1)) ? '0 : field[7:0] - 8'd1;
+    base_q7 <= (zero_q6 || field < wide_t'(1)) ? '0 : {field[7:0]} - 8'd1;
     over_q7 <= !zero_q6 && field >= ((fmt_q6 == FmtFp16) ? wide_t'(31) : wide_t'(255));
     sign_q7 <= sign_q6;
     inf_q7 <= inf_q6;

@@ -159,8 +159,8 @@ module merge_weight
     reference_q3 <= (restart && !empty_q2) ? header_q2.lse : reference_bits_q;
     id_q3 <= header_q2.id;
 
-    low_q4 <= (LowW + ConstW)'(distance_q3[LowW-1:0]) * (LowW + ConstW)'(Log2E);
-    high_q4 <= (HighW + ConstW)'($signed(distance_q3[DiffW-1:LowW])) * (HighW + ConstW)'($signed({1'b0, Log2E}));
+    low_q4 <= (LowW + ConstW)'({distance_q3[LowW-1:0]}) * (LowW + ConstW)'(Log2E);
+    high_q4 <= (HighW + ConstW)'($signed({distance_q3[DiffW-1:LowW]})) * (HighW + ConstW)'($signed({1'b0, Log2E}));
     distance_q4 <= distance_q3;
     effect_q4 <= effect_q3;
   end

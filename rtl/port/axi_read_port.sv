@@ -170,7 +170,7 @@ module axi_read_port
 
   logic table_first, promo_first, in_debt, bulk_rests;
   assign table_first = run_q != RunW'(TableRun) || !(able[Bulk] || (able[Promo] && promo_first));
-  assign in_debt = credit_q[CreditW-1];
+  assign in_debt = {credit_q[CreditW-1]};
   assign bulk_rests = bulk_ahead_i || (!asks[Bulk] && out_q[Bulk] == '0);
   assign promo_first = !in_debt || bulk_rests;
   always_comb begin

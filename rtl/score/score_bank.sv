@@ -87,11 +87,11 @@ module score_bank
       write3_q <= write_i;
       mark3_q <= mark_i;
       column3_q <= lane_i.column;
-      over3_q <= shift[ShiftW-1] && mantissa != '0;
+      over3_q <= {shift[ShiftW-1]} && mantissa != '0;
       stamp3_q <= stamp_i;
       addr3_q <= addr_i;
       product3_q <= lane_i.column ? ProductW'(mantissa) : ProductW'(mantissa) * ProductW'(factor_i);
-      shift3_q <= shift[ShiftW-2:0];
+      shift3_q <= {shift[ShiftW-2:0]};
       count3_q <= lane_i.count;
     end
   end

@@ -251,6 +251,7 @@ TEST_CASE("after reset the registers hold the defaults of the design, and the bl
   Bench b(kvsink::test_seed());
   CHECK(b.get(REG(id)) == 0x3153564b);
   CHECK(b.get(REG(version)) >> 16 == 1);
+  CHECK(b.get(REG(count) + 4) == 0);  // the high word of a counter, before any low word was read
   CHECK(b.get(REG(cap_layers)) == kLayers);
   CHECK(b.get(REG(cap_slots)) == kSlots);
   CHECK(b.get(REG(cap_positions)) == kPositions);

@@ -9,8 +9,6 @@ The data file is what `bench_merge --json` writes. The page needs nothing beside
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 # reason: the path is set above
-from report import LEFT, RIGHT, STYLE, WIDTH, Data, count, esc, figure, key, label, line, svg  # noqa: E402
+from html_page import LEFT, RIGHT, WIDTH, Data, count, esc, figure, key, label, line, main, page, svg  # noqa: E402
 
 MORE_STYLE = """
 path { fill: none; stroke-width: 1.6; } .la { stroke: var(--a); } .lb { stroke: var(--b); } .dash { stroke-dasharray: 5 4; }
@@ -114,42 +112,19 @@ def render(data: Data) -> str:
         f"equal in {count(v['equal'])}, worse in {count(v['worse'])}; its largest errors are {data['largest']['o']:.3f} (O) "
         f"and {data['largest']['lse']:.3f} (lse) of bounds of 1"
     )
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>kvsink: error of the merge</title><style>{STYLE}{MORE_STYLE}</style></head><body><main>",
-            "<h1>Error of the merge</h1>",
-            f'<p class="soft">{count(data["merges"])} merges through the Verilated unit, each equal to its bit-exact model, '
-            "and through the two usual fp32 software merges (IEEE arithmetic, libm), against 400-bit arithmetic. The same "
-            f"bits are read as base e and as base 2. Seed {data['seed']}.</p>",
-            f'<p class="verdict {"good" if good else "bad"}">{esc(text)}</p>',
-            *[plot(c) for c in data["sweep"]],
-            "<section><h2>All classes of data</h2><p class=\"soft\">Mean / 99.9th percentile / largest error. O of fp32 in "
-            "ulp(fp32) of M = sum w|O|; O of 16 bits in units of 1 ulp of the format + 1 ulp(fp32) of M; lse in ulp(fp32) of "
-            f"max(1, |lse|).</p>{table(data['table'])}</section>",
-            "</main></body></html>",
-            "",
-        ]
-    )
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
-    try:
-        args.out.write_text(render(json.loads(args.data.read_text())), encoding="utf-8")
-    except (OSError, ValueError) as error:
-        print(f"merge_report: {error}", file=sys.stderr)
-        return 2
-    except (KeyError, TypeError, IndexError) as error:
-        print(f"merge_report: {args.data}: not the data of bench_merge ({error!r})", file=sys.stderr)
-        return 2
-    return 0
+    body = [
+        "<h1>Error of the merge</h1>",
+        f'<p class="soft">{count(data["merges"])} merges through the Verilated unit, each equal to its bit-exact model, '
+        "and through the two usual fp32 software merges (IEEE arithmetic, libm), against 400-bit arithmetic. The same "
+        f"bits are read as base e and as base 2. Seed {data['seed']}.</p>",
+        f'<p class="verdict {"good" if good else "bad"}">{esc(text)}</p>',
+        *[plot(c) for c in data["sweep"]],
+        "<section><h2>All classes of data</h2><p class=\"soft\">Mean / 99.9th percentile / largest error. O of fp32 in "
+        "ulp(fp32) of M = sum w|O|; O of 16 bits in units of 1 ulp of the format + 1 ulp(fp32) of M; lse in ulp(fp32) of "
+        f"max(1, |lse|).</p>{table(data['table'])}</section>",
+    ]
+    return page("error of the merge", body, MORE_STYLE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, render, "bench_merge"))

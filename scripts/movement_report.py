@@ -9,15 +9,13 @@ The data file is what `bench_movement --json` writes. The page needs nothing bes
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 # reason: the path is set above
-from report import LEFT, RIGHT, STYLE, WIDTH, Data, count, esc, figure, label, line, svg  # noqa: E402
+from html_page import LEFT, RIGHT, WIDTH, Data, count, esc, figure, label, line, main, page, svg  # noqa: E402
 
 MORE_STYLE = """
 path { fill: none; stroke-width: 1.8; } .dash { stroke-dasharray: 2 4; stroke-width: 1.2; }
@@ -128,40 +126,17 @@ def render(data: Data) -> str:
     missed = sum(not c["reached"] for c in asked)
     wrong = sum(c["rows_wrong"] for c in data["cases"]) + sum(b["wrong"] for b in data["banked"])
     text = f"{len(asked)} figures asked for, {missed} not reached; {wrong} rows wrong"
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>kvsink: memory movement</title><style>{STYLE}{MORE_STYLE}</style></head><body><main>",
-            "<h1>Memory movement</h1>",
-            f'<p class="soft">Simulation cycles, steady state, {data["bus_bits"]}-bit bus, configuration {esc(data["config"])}; '
-            f"{esc(data['memory'])}. Utilisation counts useful beats only.</p>",
-            f'<p class="verdict {"good" if missed == 0 and wrong == 0 else "bad"}">{esc(text)}</p>',
-            *plot(data),
-            figures(data),
-            banked(data),
-            "</main></body></html>",
-            "",
-        ]
-    )
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
-    try:
-        args.out.write_text(render(json.loads(args.data.read_text(encoding="utf-8"))), encoding="utf-8")
-    except (OSError, ValueError) as error:
-        print(f"movement_report: {error}", file=sys.stderr)
-        return 2
-    except (KeyError, TypeError, IndexError) as error:
-        print(f"movement_report: {args.data}: not the data of bench_movement ({error!r})", file=sys.stderr)
-        return 2
-    return 0
+    body = [
+        "<h1>Memory movement</h1>",
+        f'<p class="soft">Simulation cycles, steady state, {data["bus_bits"]}-bit bus, configuration {esc(data["config"])}; '
+        f"{esc(data['memory'])}. Utilisation counts useful beats only.</p>",
+        f'<p class="verdict {"good" if missed == 0 and wrong == 0 else "bad"}">{esc(text)}</p>',
+        *plot(data),
+        figures(data),
+        banked(data),
+    ]
+    return page("memory movement", body, MORE_STYLE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, render, "bench_movement"))

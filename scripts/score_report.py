@@ -9,14 +9,12 @@ The data file is what `bench_score --json` writes. The page needs nothing beside
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 # reason: the path is set above
-from report import STYLE, Data, bars, count, esc, figure, key, percent  # noqa: E402
+from html_page import Data, bars, count, esc, figure, key, main, page, percent  # noqa: E402
 
 
 def trace_section(trace: Data, budgets: list[int]) -> str:
@@ -63,39 +61,16 @@ def reference_section(lanes: str, rows: list[Data]) -> str:
 def render(data: Data) -> str:
     good = all(w["equal"] for t in data["traces"] for w in t["ways"])
     text = "Every choice is that of the bit-exact model" if good else "A choice differs from the bit-exact model"
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>kvsink: feeding the scorer</title><style>{STYLE}</style></head><body><main>",
-            "<h1>Feeding the scorer</h1>",
-            '<p class="soft">The scorer may see every query of a prefill, some of them, sums that software made, or scores. '
-            "Each way's chosen tokens are held against the attention of the decode steps that follow.</p>",
-            f'<p class="verdict {"good" if good else "bad"}">{text}</p>',
-            *[trace_section(t, data["budgets"]) for t in data["traces"]],
-            *[reference_section(lanes, rows) for lanes, rows in data["reference"].items()],
-            "</main></body></html>",
-            "",
-        ]
-    )
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
-    try:
-        args.out.write_text(render(json.loads(args.data.read_text())), encoding="utf-8")
-    except (OSError, ValueError) as error:
-        print(f"score_report: {error}", file=sys.stderr)
-        return 2
-    except (KeyError, TypeError, IndexError) as error:
-        print(f"score_report: {args.data}: not the data of bench_score ({error!r})", file=sys.stderr)
-        return 2
-    return 0
+    body = [
+        "<h1>Feeding the scorer</h1>",
+        '<p class="soft">The scorer may see every query of a prefill, some of them, sums that software made, or scores. '
+        "Each way's chosen tokens are held against the attention of the decode steps that follow.</p>",
+        f'<p class="verdict {"good" if good else "bad"}">{text}</p>',
+        *[trace_section(t, data["budgets"]) for t in data["traces"]],
+        *[reference_section(lanes, rows) for lanes, rows in data["reference"].items()],
+    ]
+    return page("feeding the scorer", body)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, render, "bench_score"))

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sw/analysis/lru.hpp"
 #include "sw/analysis/placement.hpp"
 #include "sw/golden/bytes.hpp"
 #include "sw/kvsink/commands.hpp"
@@ -17,13 +18,21 @@ namespace kvsink::command {
 namespace {
 
 using analysis::Placement;
+using Caches = std::vector<analysis::LruHits>;
 using nlohmann::ordered_json;
 
 constexpr std::size_t kTop = 8;      ///< tokens listed for the whole trace
 constexpr std::size_t kTopHead = 4;  ///< and for each head
 constexpr std::size_t kBins = 128;   ///< most columns of a heat map
 
-ordered_json as_json(const trace::Trace& trace, const Placement& p) {
+/// Sizes of the caches that exact decode is held against, as shares of the rows of the first step.
+const std::vector<double> kCaches = {0.25, 0.5, 0.9, 1.1, 1.5};
+
+double share(std::uint64_t part, std::uint64_t of) {
+  return of == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(of);
+}
+
+ordered_json as_json(const trace::Trace& trace, const Placement& p, const Caches& caches) {
   const trace::Dims& n = trace.dims();
   const std::size_t width = analysis::bin_width(n.T, kBins);
   ordered_json top = ordered_json::array();
@@ -80,6 +89,13 @@ ordered_json as_json(const trace::Trace& trace, const Placement& p) {
                         {"recall", s.recall},
                         {"mass_chosen", s.mass_chosen}});
   }
+  ordered_json lru = ordered_json::array();
+  for (const analysis::LruHits& h : caches) {
+    lru.push_back({{"capacity", h.capacity},
+                   {"rows", h.rows},
+                   {"hit_rate", share(h.hits, h.reads)},
+                   {"hit_rate_of_strongest", share(h.token_hits, h.token_reads)}});
+  }
   ordered_json out = {
       {"trace", trace.path()},
       {"model", trace.meta("model")},
@@ -105,6 +121,7 @@ ordered_json as_json(const trace::Trace& trace, const Placement& p) {
         {"budgets", budgets},
         {"segment_tokens", p.segment_budget},
         {"segments", segments}}},
+      {"lru", lru},
       {"heat", {{"positions_per_bin", width}, {"by_head", by_head}, {"by_segment", by_segment}}}};
   if (trace.synthetic()) {
     out["synthetic_what"] = trace.meta("synthetic");
@@ -112,7 +129,7 @@ ordered_json as_json(const trace::Trace& trace, const Placement& p) {
   return out;
 }
 
-std::string as_text(const trace::Trace& trace, const Placement& p) {
+std::string as_text(const trace::Trace& trace, const Placement& p, const Caches& caches) {
   const trace::Dims& n = trace.dims();
   std::string out;
   const auto line = [&out](const char* what, const std::string& value) {
@@ -187,6 +204,15 @@ std::string as_text(const trace::Trace& trace, const Placement& p) {
   for (const analysis::Segment& s : p.segments) {
     out += fmt::format("{:>9} to {:<6} {:>5.2f} {:>9}\n", s.first_step, s.last_step, s.recall, percent(s.mass_chosen));
   }
+  out += fmt::format(
+      "\nAn LRU cache over the same reads, each row once a step: its size as a share of the first step's rows, its "
+      "hits, those on "
+      "rows of the {} strongest tokens\n",
+      kTop);
+  for (const analysis::LruHits& h : caches) {
+    out += fmt::format("{:>9} {:>9} {:>9}\n", percent(h.capacity), percent(share(h.hits, h.reads)),
+                       percent(share(h.token_hits, h.token_reads)));
+  }
   return out;
 }
 
@@ -201,15 +227,16 @@ int cmd_info(const InfoOptions& options) {
     Progress progress("attention mass");
     return analysis::measure(*trace, {}, [&](std::uint64_t done, std::uint64_t all) { progress.set(done, all); });
   }();
+  const Caches caches = analysis::lru_hits(*trace, kCaches, analysis::strongest(placement.by_position, kTop));
   if (options.json) {
     const std::string text =
-        as_json(*trace, placement).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+        as_json(*trace, placement, caches).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
     if (const auto written = write_text(*options.json, text); !written) {
       return fail(written.error());
     }
   }
   if (options.json != "-") {
-    fmt::print("{}", as_text(*trace, placement));
+    fmt::print("{}", as_text(*trace, placement, caches));
   }
   return kEqual;
 }

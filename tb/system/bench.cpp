@@ -31,7 +31,7 @@ AxiMemory::Config memory_config(const BenchOptions& options, uint32_t beat_bytes
 }  // namespace
 
 std::unique_ptr<Bench> Bench::make(const BenchOptions& options, std::string& why) {
-  auto dut = make_dut(options.config, options.seed);
+  auto dut = make_dut(options.config, options.seed ^ options.power_up);
   if (!dut) {
     why = fmt::format("configuration '{}' is not built into this program", options.config);
     return nullptr;
@@ -89,6 +89,7 @@ void Bench::tick() {
   if (r.valid) in.r = {true, r.id, r.resp, r.last, r.data};
 
   dut_->step();
+  fold_outputs();
 
   memory_.tick({out.ar.valid, out.ar.id, out.ar.addr, out.ar.len, out.ar.size, out.ar.burst}, out.rready);
   if (request != nullptr && out.req_ready) {
@@ -104,6 +105,38 @@ void Bench::tick() {
   if (out.bulk_valid && in.bulk_ready && on_row_beat) on_row_beat(Path::kBulk, out.bulk);
   if (out.out_valid && in.out_ready && on_merged) on_merged(out.out);
   if (out.done_valid && in.done_ready && on_done) on_done(out.done);
+}
+
+void Bench::fold_outputs() {
+  const DutOut& o = dut_->out;
+  uint64_t valid = 0;
+  for (const bool bit :
+       {o.req_ready, o.sink_valid, o.bulk_valid, o.score_ready, o.partial_ready, o.out_valid, o.cmd_ready, o.done_valid,
+        o.ar.valid, o.rready, o.awready, o.wready, o.bvalid, o.lite_arready, o.lite_rvalid, o.irq}) {
+    valid = valid << 1 | (bit ? 1 : 0);
+  }
+  const auto fold = [this](uint64_t value) { digest_ = mix64(digest_ ^ value); };
+  const auto row = [&](const RowBeat& b) {
+    fold(uint64_t{b.position} << 16 | uint64_t{b.id} << 8 | uint64_t{b.plane} << 3 | uint64_t{b.is_end} << 2 |
+         uint64_t{b.error} << 1 | uint64_t{b.last});
+    for (const uint32_t word : b.data) fold(word);
+  };
+  fold(valid);
+  if (o.sink_valid) row(o.sink);
+  if (o.bulk_valid) row(o.bulk);
+  if (o.out_valid) {
+    fold(uint64_t{o.out.id} << 16 | uint64_t{o.out.fmt} << 8 | uint64_t{o.out.first} << 2 | uint64_t{o.out.last} << 1 |
+         uint64_t{o.out.nan});
+    fold(uint64_t{o.out.lse} << 32 | o.out.sink_mass);
+    for (const uint32_t word : o.out.data) fold(word);
+  }
+  if (o.done_valid) {
+    for (const uint32_t word : o.done) fold(word);
+  }
+  if (o.ar.valid)
+    fold(o.ar.addr << 16 | uint64_t{o.ar.len} << 8 | uint64_t{o.ar.id} << 5 | o.ar.size << 2 | o.ar.burst);
+  if (o.bvalid) fold(o.bresp);
+  if (o.lite_rvalid) fold(uint64_t{o.lite_rdata} << 2 | o.lite_rresp);
 }
 
 // What the controller takes comes before what it decides on it (trace), and both before what follows from it (records,

@@ -28,6 +28,7 @@ struct BenchOptions {
   uint32_t stall_percent = 0;  // chance that a handshake is held back in a cycle
   bool hashed_memory = false;  // memory that was never written holds a hash of its address, not zero
   std::string fst;             // waveform file; empty: none
+  uint64_t power_up = 0;       // with the seed: what uninitialised state starts with; changes nothing else
 };
 
 class Bench {
@@ -62,12 +63,17 @@ class Bench {
   /// Whether a stream may be taken at all in this cycle (for tests that hold one back); unset: always.
   std::function<bool(Path)> may_take;
 
+  /// Of every output pin that says something, cycle by cycle: two runs in which no output differed in any cycle have
+  /// the same. What is beside a valid that is low says nothing.
+  [[nodiscard]] uint64_t digest() const { return digest_; }
+
   /// Ticks until `done` says so; false after `limit` cycles.
   bool run_until(const std::function<bool()>& done, uint64_t limit);
 
  private:
   Bench(const BenchOptions& options, std::unique_ptr<Dut> dut);
   void probe_events();
+  void fold_outputs();
   /// One AXI4-Lite transfer: ticks until `end` says that it is over.
   template <class End>
   void transfer(End end);
@@ -76,6 +82,7 @@ class Bench {
   std::unique_ptr<Dut> dut_;
   uint32_t beat_bytes_;
   AxiMemory memory_;
+  uint64_t digest_ = 0;
   Stall sink_stall_, bulk_stall_, out_stall_, done_stall_;
 };
 

@@ -338,6 +338,7 @@ void Storm::request() {
 }  // namespace
 
 StormCounts& StormCounts::operator+=(const StormCounts& other) {
+  digest = other.digest;
   cycles += other.cycles;
   commands += other.commands;
   requests += other.requests;
@@ -386,6 +387,7 @@ StormCounts storm(const StormOptions& options, uint64_t cycles) {
   EnvOptions env;
   env.bench.config = options.config;
   env.bench.seed = options.seed;
+  env.bench.power_up = options.power_up;
   env.bench.latency = static_cast<uint32_t>(rng.coin() ? 5 + rng.below(40) : 40 + rng.below(200));
   env.bench.stall_percent = rng.coin() ? 0 : static_cast<uint32_t>(10 + rng.below(30));
   env.owners = options.owners;
@@ -417,6 +419,7 @@ StormCounts storm(const StormOptions& options, uint64_t cycles) {
     counts.error = fmt::format("{} (seed {})", stopped.what(), options.seed);
   }
   counts.cycles = e->cycle();
+  counts.digest = e->bench().digest();
   counts.commands = e->commands_done();
   counts.records = e->residency().checked();
   counts.lookups = e->residency().lookups();

@@ -16,6 +16,7 @@ namespace kvsink::tb {
 struct StormOptions {
   std::string config = "default";
   uint64_t seed = 1;
+  uint64_t power_up = 0;  // BenchOptions
   uint32_t owners = 16;
   unsigned command_gap = 24;  // cycles between commands, on average
   unsigned request_gap = 40;
@@ -27,6 +28,7 @@ struct StormCounts {
   uint64_t records = 0, lookups = 0;
   uint64_t moved_pages = 0, resets = 0, windows = 0, rewritten = 0, bus_errors = 0, held_streams = 0, batches = 0;
   RowCounts rows;
+  uint64_t digest = 0;  // of all outputs in all cycles (Bench::digest), of the last run
   uint64_t differences = 0;
   std::vector<Difference> first;
   std::string error;  // the run could not go on; one line

@@ -2,15 +2,18 @@
 // What `kvsink info` measures, on traces whose answer is known: by hand, by construction, or by another sum.
 #include <algorithm>
 #include <cmath>
+#include <list>
 #include <numeric>
 
 #include "support/catch.hpp"
 #include "support/seed.hpp"
+#include "sw/analysis/lru.hpp"
 #include "sw/analysis/placement.hpp"
 #include "sw/capture/synth.hpp"
 #include "sw/golden/attention.hpp"
 #include "sw/golden/half.hpp"
 #include "sw/trace/trace_writer.hpp"
+#include "tb/common/rng.hpp"
 #include "tests/trace/trace_file.hpp"
 
 namespace {
@@ -183,4 +186,45 @@ TEST_CASE("a synthetic trace has the sinks, drift and bursts that were asked for
   o.bursts = 1;
   CHECK_FALSE(kvsink::capture::synthesise(o, folder / "x"));
   CHECK_FALSE(std::filesystem::exists(folder / "x"));
+}
+
+TEST_CASE("an LRU cache holds what was read last, as a list of keys does", "[capture][info]") {
+  kvsink::tb::Rng rng;
+  for (const std::size_t capacity : {0, 1, 5, 20, 40}) {
+    kvsink::analysis::LruCache cache(40, capacity);
+    std::list<std::size_t> recent;
+    for (int i = 0; i < 2000; ++i) {
+      const std::size_t key = rng.below(i % 3 == 0 ? 40 : 12);
+      const auto found = std::find(recent.begin(), recent.end(), key);
+      REQUIRE(cache.read(key) == (found != recent.end()));
+      if (found != recent.end()) recent.erase(found);
+      recent.push_front(key);
+      if (recent.size() > capacity) recent.pop_back();
+    }
+  }
+}
+
+TEST_CASE("an LRU cache smaller than the rows of a step serves none of them, the strongest no more than others",
+          "[capture][info]") {
+  TempFolder folder;
+  std::vector<double> scores(64, 0.0);
+  scores[3] = std::log(100.0);
+  const Trace trace = by_hand(folder / "a", scores, 60, 0, -HUGE_VAL);  // steps of 61 to 64 tokens, K and V
+  const auto hits = kvsink::analysis::lru_hits(trace, {0.5, 0.99, 2}, {3});
+  REQUIRE(hits.size() == 3);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(hits[i].rows < 2 * 61);
+    CHECK(hits[i].reads == 2 * (61 + 62 + 63));
+    CHECK(hits[i].hits == 0);
+    CHECK(hits[i].token_reads == 2 * 3);
+    CHECK(hits[i].token_hits == 0);
+  }
+  CHECK(hits[2].hits == hits[2].reads);
+  CHECK(hits[2].token_hits == 6);
+  // A window of 8: 16 rows a step, of which 14 were read before.
+  const Trace window = by_hand(folder / "b", scores, 60, 8, -HUGE_VAL);
+  const auto some = kvsink::analysis::lru_hits(window, {1.2}, {3});
+  CHECK(some[0].reads == 2 * 7 * 3);
+  CHECK(some[0].hits == some[0].reads);
+  CHECK(some[0].token_reads == 0);
 }

@@ -486,7 +486,8 @@ class Bench {
 
 /// Everything at once: a lookup every cycle, commands as fast as they are taken, retires, searches.
 template <class V>
-typename Bench<V>::Traffic storm(uint64_t seed, unsigned cycles, unsigned granules, unsigned retire_one_in, unsigned removals) {
+typename Bench<V>::Traffic storm(uint64_t seed, unsigned cycles, unsigned granules, unsigned retire_one_in,
+                                 unsigned removals) {
   Rng rng(seed);
   KVSINK_INFO_SEED(rng);
   Bench<V> bench(rng.next());
@@ -593,7 +594,8 @@ TEST_CASE("every lookup, command and search of a random storm agrees with a set 
 }
 
 // The answer of every one of them is compared as well, 2 cycles after it was offered.
-TEST_CASE("a lookup a cycle is answered for 10^6 cycles while tags are installed, removed, retired and swept", "[tag]") {
+TEST_CASE("a lookup a cycle is answered for 10^6 cycles while tags are installed, removed, retired and swept",
+          "[tag]") {
   constexpr unsigned kCycles = 1'000'000;
   const auto t = storm<VTag_small>(kvsink::tb::seed_from_env() + 3, kCycles, 6, 200, 20);
   CHECK(t.offered == kCycles);

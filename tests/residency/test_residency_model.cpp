@@ -64,7 +64,7 @@ class Lockstep {
     return c;
   }
   [[nodiscard]] ResidencyModel::View view() const {
-    return {env_.log_capacity - env_.log_held, 0, env_.free_entries(),
+    return {env_.log_capacity - env_.log_held, 0, env_.free_entries(), false,
             [this](uint32_t owner, uint32_t granule) { return env_.has_entry(owner, granule); }};
   }
   void check(const std::string& why) const {

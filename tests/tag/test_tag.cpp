@@ -138,6 +138,11 @@ class Bench {
     sim.settle();
     const bool taken = c && sim->cmd_ready_o;
     asked = n && sim->next_ready_o;
+    traffic.offered += l ? 1 : 0;
+    traffic.answered += sim->hit_valid_o ? 1 : 0;
+    traffic.sweeping += sim->sweep_busy_o ? 1 : 0;
+    traffic.retires += r ? 1 : 0;
+    if (taken) ++traffic.commands[c->op];
 
     check_busy();
     check_ack();
@@ -209,6 +214,12 @@ class Bench {
   bool asked = false;  // the search was taken
   unsigned hits_seen = 0, misses_forced = 0, acks_seen = 0, refused_full = 0, founds = 0, doubtful = 0;
   uint64_t longest_sweep = 0;
+  struct Traffic {
+    uint64_t offered = 0, answered = 0;  // lookups
+    uint64_t sweeping = 0;               // cycles
+    uint64_t retires = 0;
+    std::array<uint64_t, 8> commands{};
+  } traffic;
 
  private:
   struct Expect {
@@ -475,7 +486,8 @@ class Bench {
 
 /// Everything at once: a lookup every cycle, commands as fast as they are taken, retires, searches.
 template <class V>
-void storm(uint64_t seed, unsigned cycles, unsigned granules, unsigned retire_one_in, unsigned removals) {
+typename Bench<V>::Traffic storm(uint64_t seed, unsigned cycles, unsigned granules, unsigned retire_one_in,
+                                 unsigned removals) {
   Rng rng(seed);
   KVSINK_INFO_SEED(rng);
   Bench<V> bench(rng.next());
@@ -568,6 +580,8 @@ void storm(uint64_t seed, unsigned cycles, unsigned granules, unsigned retire_on
   CHECK(bench.hits_seen > cycles / 400);
   CHECK(bench.acks_seen > cycles / 4);
   CHECK(bench.founds > cycles / 200);
+  bench.idle_cycles(2);
+  return bench.traffic;
 }
 
 }  // namespace
@@ -577,6 +591,20 @@ TEST_CASE("every lookup, command and search of a random storm agrees with a set 
   SECTION("small array, few granules") { storm<VTag_small>(seed, 60000, 5, 150, 15); }
   SECTION("small array, more granules than entries") { storm<VTag_small>(seed + 1, 60000, 8, 300, 30); }
   SECTION("default array") { storm<VTag_default>(seed + 2, 40000, 24, 400, 25); }
+}
+
+// The answer of every one of them is compared as well, 2 cycles after it was offered.
+TEST_CASE("a lookup a cycle is answered for 10^6 cycles while tags are installed, removed, retired and swept",
+          "[tag]") {
+  constexpr unsigned kCycles = 1'000'000;
+  const auto t = storm<VTag_small>(kvsink::tb::seed_from_env() + 3, kCycles, 6, 200, 20);
+  CHECK(t.offered == kCycles);
+  CHECK(t.answered == kCycles);
+  CHECK(t.sweeping > kCycles / 20);
+  CHECK(t.retires > kCycles / 500);
+  CHECK(t.commands[Install] > kCycles / 20);
+  CHECK(t.commands[Remove] > kCycles / 40);
+  CHECK(t.commands[Watermark] > kCycles / 40);
 }
 
 TEST_CASE("a token hits only with its word, its profile's cover and below its watermark", "[tag]") {

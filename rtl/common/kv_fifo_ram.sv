@@ -2,13 +2,16 @@
 // First-in first-out queue in a memory, for long queues.
 //
 // Contract: as kv_fifo, but an element takes 3 cycles from push to pop; one push and one pop a cycle sustained. Room
-// counts all elements, those in the output registers too: `count_o` <= Depth, and ready_o = room.
+// counts all elements, those in the output registers too: `count_o` <= Depth, and ready_o = room. With Pass the memory
+// is passed by when it is empty: an element leaves in the cycle after its push when nothing is before it.
 //   T      element type
 //   Depth  elements held, 4 or more
+//   Pass   1: elements may pass by the memory (data_i is then in the path to the output registers)
 
 module kv_fifo_ram #(
     parameter type T = logic [7:0],
     parameter int unsigned Depth = 16,
+    parameter bit Pass = 1'b0,
     localparam int unsigned CountW = $clog2(Depth + 1)
 ) (
     input  logic              clk_i,
@@ -33,13 +36,15 @@ module kv_fifo_ram #(
   logic [CountW-1:0] count_q;  // all elements
   logic [CountW-1:0] stored_q;  // elements in the memory that no read was started for
   logic read, read_q;  // a read was started in the last cycle
-  logic push, pop;
+  logic push, pop, pass, store;
   T rdata;
   logic [1:0] out_count;
 
   assign ready_o = count_q != CountW'(Depth);
   assign push = valid_i && ready_o;
   assign pop = valid_o && ready_i;
+  assign pass = Pass && push && stored_q == '0 && !read_q && out_count != 2'd2;
+  assign store = push && !pass;
   assign count_o = count_q;
 
   // A read starts when the two output registers have a place for it, whatever the consumer does.
@@ -63,10 +68,10 @@ module kv_fifo_ram #(
       stored_q <= '0;
       read_q <= 1'b0;
     end else begin
-      if (push) wr_q <= next(wr_q);
+      if (store) wr_q <= next(wr_q);
       if (read) rd_q <= next(rd_q);
       count_q  <= count_q + CountW'(push) - CountW'(pop);
-      stored_q <= stored_q + CountW'(push) - CountW'(read);
+      stored_q <= stored_q + CountW'(store) - CountW'(read);
       read_q   <= read;
     end
   end
@@ -79,7 +84,7 @@ module kv_fifo_ram #(
       .re_i   (read),
       .raddr_i(rd_q),
       .rdata_o(rdata),
-      .we_i   (push),
+      .we_i   (store),
       .waddr_i(wr_q),
       .wdata_i(data_i)
   );
@@ -92,9 +97,9 @@ module kv_fifo_ram #(
       .clk_i,
       .rst_ni,
       .flush_i,
-      .valid_i(read_q),
+      .valid_i(read_q || pass),
       .ready_o(out_ready_unused),
-      .data_i (rdata),
+      .data_i ((Pass && !read_q) ? data_i : rdata),
       .valid_o,
       .ready_i,
       .data_o,

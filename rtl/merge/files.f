@@ -11,6 +11,5 @@ rtl/merge/merge_sum.sv
 rtl/merge/merge_weight.sv
 rtl/merge/merge_finish.sv
 rtl/merge/merge_issue.sv
-rtl/merge/merge_queue.sv
 rtl/merge/merge_lane.sv
 rtl/merge/lse_merge.sv

@@ -335,18 +335,22 @@ module lse_merge
           data: out_data
       };
 
-  merge_queue #(
+  logic [$clog2(OutSlots+1)-1:0] out_held_unused;
+  kv_fifo_ram #(
       .T    (merged_t),
-      .Depth(OutSlots)
+      .Depth(OutSlots),
+      .Pass (1'b1)
   ) u_out (
       .clk_i,
       .rst_ni,
+      .flush_i(1'b0),
       .valid_i(out_push),
       .ready_o(out_room),
       .data_i (merged),
       .valid_o(out_valid_o),
       .ready_i(out_ready_i),
-      .data_o (out_o)
+      .data_o (out_o),
+      .count_o(out_held_unused)
   );
   assign take = out_valid_o && out_ready_i;
 

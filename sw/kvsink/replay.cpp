@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 
 #include "sw/kvsink/commands.hpp"
 #include "sw/planner/planner.hpp"
@@ -13,8 +15,18 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Latency and bandwidth of the tier that holds the cache.
-Result<void> apply_tier(const ReplayOptions& options, tb::BenchOptions& bench) {
+/// What reading bytes costs, by the table that the user gave; an estimate.
+struct Energy {
+  std::string tier;
+  double tier_pj = 0, sram_pj = 0;  // to read a byte
+  [[nodiscard]] double hbm(const tb::ReplayResult& r) const {
+    return tier_pj * static_cast<double>(r.hbm_bulk + r.hbm_promotion + r.hbm_dropped + r.hbm_table);
+  }
+  [[nodiscard]] double sram(const tb::ReplayResult& r) const { return sram_pj * static_cast<double>(r.sram); }
+};
+
+/// Latency and bandwidth of the tier that holds the cache, and the energies if the table has them.
+Result<void> apply_tier(const ReplayOptions& options, tb::BenchOptions& bench, std::optional<Energy>& energy) {
   if (!options.tiers) {
     if (options.home) return Error{fmt::format("--home: {}: no --tiers file says what that is", *options.home)};
     return {};
@@ -27,6 +39,9 @@ Result<void> apply_tier(const ReplayOptions& options, tb::BenchOptions& bench) {
   if (!tier) return tier.error();
   bench.latency = tier->first.latency;
   bench.bandwidth = tier->first.bandwidth;
+  const auto sram = planner::sram_pj_per_byte(*options.tiers);
+  if (!sram) return sram.error();
+  if (tier->first.pj_per_byte && *sram) energy = Energy{*options.home, *tier->first.pj_per_byte, **sram};
   return {};
 }
 
@@ -43,7 +58,8 @@ tb::Policy policy_of(Policy policy) {
   }
 }
 
-ordered_json to_json(const ReplayOptions& options, const trace::Trace& trace, const tb::ReplayResult& r) {
+ordered_json to_json(const ReplayOptions& options, const trace::Trace& trace, const tb::ReplayResult& r,
+                     const std::optional<Energy>& energy) {
   const double moved = static_cast<double>(r.hbm_bulk + r.hbm_promotion + r.hbm_dropped + r.hbm_table + r.sram);
   ordered_json json;
   json["trace"] = options.trace;
@@ -68,6 +84,12 @@ ordered_json to_json(const ReplayOptions& options, const trace::Trace& trace, co
                    {"per_token", r.outputs.N == 0 ? 0.0 : moved / r.outputs.N},
                    {"amplification", r.kv_needed == 0 ? 0.0 : moved / static_cast<double>(r.kv_needed)},
                    {"repromoted_rows", r.repromoted_rows}};
+  if (energy) {
+    json["energy_model"] = {{"table", *options.tiers},
+                            {"tier", energy->tier},
+                            {"pj_per_byte", {{"tier", energy->tier_pj}, {"sram", energy->sram_pj}}},
+                            {"pj", {{"tier", energy->hbm(r)}, {"sram", energy->sram(r)}}}};
+  }
   json["rows"] = {{"sram", r.rows.sink}, {"hbm", r.rows.bulk}};
   json["sinks"] = ordered_json::array();
   for (const auto& sink : r.sinks) json["sinks"].push_back({{"position", sink.position}, {"score", sink.score}});
@@ -87,7 +109,8 @@ ordered_json to_json(const ReplayOptions& options, const trace::Trace& trace, co
   return json;
 }
 
-std::string summary(const ReplayOptions& options, const trace::Trace& trace, const tb::ReplayResult& r) {
+std::string summary(const ReplayOptions& options, const trace::Trace& trace, const tb::ReplayResult& r,
+                    const std::optional<Energy>& energy) {
   std::string text;
   if (trace.synthetic()) {
     text += fmt::format("SYNTHETIC trace, made up by a program, no model: {}\n", trace.meta("synthetic"));
@@ -114,6 +137,10 @@ std::string summary(const ReplayOptions& options, const trace::Trace& trace, con
                     r.plan->done, r.plan->items, r.plan->missed, r.plan->denied_promotions, r.plan->denied_evictions);
   }
   text += fmt::format("  cycles    {} in decode, bus utilisation {:.3f}\n", r.cycles_decode, r.decode_utilisation);
+  if (energy) {
+    text += fmt::format("  energy    {:.4g} mJ from {}, {:.4g} mJ from SRAM: a model, bytes times the table {}\n",
+                        energy->hbm(r) * 1e-9, energy->tier, energy->sram(r) * 1e-9, *options.tiers);
+  }
   return text;
 }
 
@@ -130,7 +157,8 @@ int cmd_replay(const ReplayOptions& options) {
   settings.bench.fst = options.fst.value_or("");
   settings.policy = policy_of(options.policy);
   if (options.budget) settings.budget = *options.budget;
-  if (const auto ok = apply_tier(options, settings.bench); !ok) return fail(ok.error());
+  std::optional<Energy> energy;
+  if (const auto ok = apply_tier(options, settings.bench, energy); !ok) return fail(ok.error());
   if (options.plan) {
     const auto plan = planner::read_plan(*options.plan);
     if (!plan) return fail(plan.error());
@@ -170,10 +198,10 @@ int cmd_replay(const ReplayOptions& options) {
     if (const auto ok = model::write_log(*options.log, result.log); !ok) return fail(ok.error());
   }
   if (options.json) {
-    const auto ok = write_text(*options.json, to_json(options, *trace, result).dump(1) + "\n");
+    const auto ok = write_text(*options.json, to_json(options, *trace, result, energy).dump(1) + "\n");
     if (!ok) return fail(ok.error());
   }
-  if (!options.json || *options.json != "-") fmt::print("{}", summary(options, *trace, result));
+  if (!options.json || *options.json != "-") fmt::print("{}", summary(options, *trace, result, energy));
   return result.equal() ? kEqual : kDifferent;
 }
 

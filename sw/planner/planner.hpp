@@ -17,13 +17,17 @@ struct Tier {
   std::string name;
   std::uint32_t latency = 0;
   double bandwidth = 1;
+  std::optional<double> pj_per_byte = std::nullopt;  ///< energy to read a byte, in picojoules, if the file says
 };
 
-/// The file {"tiers": {NAME: {"latency", "bandwidth"}}}; latency 1 to 100,000, bandwidth above 0 to 1. An error names
-/// the file, the tier and the value.
+/// The file {"tiers": {NAME: {"latency", "bandwidth"}}}; latency 1 to 100,000, bandwidth above 0 to 1; and, if it is to
+/// say what moving bytes costs, pj_per_byte of a tier, 0 to 1,000,000. An error names the file, the tier and the value.
 Result<std::vector<Tier>> read_tiers(const std::string& path);
 /// One of them, and its place in the file, which is its number in promotions (7 at most).
 Result<std::pair<Tier, std::uint32_t>> find_tier(const std::string& path, const std::string& name);
+
+/// Picojoules to read a byte of SRAM, from "sram": {"pj_per_byte"} of the same file; none when it does not say.
+Result<std::optional<double>> sram_pj_per_byte(const std::string& path);
 
 struct Scored {
   std::uint32_t position = 0;

@@ -11,6 +11,17 @@ namespace {
 
 constexpr std::uint64_t kMaxLatency = 100'000;
 constexpr std::uint32_t kLastTier = 7;
+constexpr double kMaxEnergy = 1e6;  // pJ a byte
+
+/// pj_per_byte of an object, if it is there.
+Result<std::optional<double>> energy_of(const nlohmann::json& of, const std::string& what) {
+  if (!of.contains("pj_per_byte")) return std::optional<double>();
+  const auto& value = of["pj_per_byte"];
+  if (!value.is_number() || !(value.get<double>() >= 0 && value.get<double>() <= kMaxEnergy)) {
+    return Error{fmt::format("{}: pj_per_byte {} is not a number from 0 to {}", what, value.dump(), kMaxEnergy)};
+  }
+  return std::optional<double>(value.get<double>());
+}
 
 }  // namespace
 
@@ -31,7 +42,9 @@ Result<std::vector<Tier>> read_tiers(const std::string& path) {
       return Error{fmt::format("{}: tier '{}': latency {} and bandwidth {}, the limits are 1..{} and above 0 to 1",
                                path, name, latency, bandwidth, kMaxLatency)};
     }
-    tiers.push_back({name, static_cast<std::uint32_t>(latency), bandwidth});
+    const auto energy = energy_of(tier, fmt::format("{}: tier '{}'", path, name));
+    if (!energy) return energy.error();
+    tiers.push_back({name, static_cast<std::uint32_t>(latency), bandwidth, *energy});
   }
   return tiers;
 }
@@ -43,6 +56,12 @@ Result<std::pair<Tier, std::uint32_t>> find_tier(const std::string& path, const 
   if (found == tiers->end()) return Error{fmt::format("{}: there is no tier '{}'", path, name)};
   const auto at = static_cast<std::uint32_t>(found - tiers->begin());
   return std::pair{*found, std::min(at, kLastTier)};
+}
+
+Result<std::optional<double>> sram_pj_per_byte(const std::string& path) {
+  const auto json = read_json(path);
+  if (!json.is_object() || !json.contains("sram")) return std::optional<double>();
+  return energy_of(json["sram"], path + ": sram");
 }
 
 }  // namespace kvsink::planner

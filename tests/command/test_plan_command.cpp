@@ -36,6 +36,13 @@ TEST_CASE("a plan that was made is replayed equal, and one that does not fit is 
   CHECK(json["plan"]["items"] == json["plan"]["done"]);
   CHECK(json["plan"]["missed"] == 0);
   CHECK(json["residency"]["promoted"] == 6);
+  // Energy is bytes times the table, and is said to be a model.
+  CHECK(holds(replayed.out, "a model, bytes times the table sw/tiers.json"));
+  const auto& bytes = json["bytes"];
+  const double from_hbm = bytes["hbm_bulk"].get<double>() + bytes["hbm_promotion"].get<double>() +
+                          bytes["hbm_dropped"].get<double>() + bytes["hbm_table"].get<double>();
+  CHECK(json["energy_model"]["pj"]["tier"].get<double>() == Catch::Approx(31.4 * from_hbm));
+  CHECK(json["energy_model"]["pj"]["sram"].get<double>() == Catch::Approx(12.5 * bytes["sram"].get<double>()));
 
   check_refused(kvsink_run(folder, {"replay", kTrace, "--plan", plan, "--budget", "3"}),
                 {"plan refused at item", "promote position", "budget"});

@@ -168,6 +168,16 @@ TEST_CASE("a file that is no plan, no scores or no tiers is told in one line", "
   refused(find_tier(tiers.path, "c"), tiers.path, "'c'");
   const File wrong(R"({"tiers": {"a": {"latency": 0, "bandwidth": 1}}})");
   refused(read_tiers(wrong.path), wrong.path, "tier 'a': latency 0");
+  CHECK(!b->first.pj_per_byte);
+  CHECK(!*sram_pj_per_byte(tiers.path));
+  const File energy(
+      R"({"sram": {"pj_per_byte": 2}, "tiers": {"a": {"latency": 1, "bandwidth": 1, "pj_per_byte": 31.4}}})");
+  CHECK(find_tier(energy.path, "a")->first.pj_per_byte == 31.4);
+  CHECK(**sram_pj_per_byte(energy.path) == 2);
+  const File less(
+      R"({"sram": {"pj_per_byte": -1}, "tiers": {"a": {"latency": 1, "bandwidth": 1, "pj_per_byte": "x"}}})");
+  refused(read_tiers(less.path), less.path, "tier 'a': pj_per_byte");
+  refused(sram_pj_per_byte(less.path), less.path, "sram: pj_per_byte -1");
 }
 
 TEST_CASE("the sink of the default trace leads its plan, and its tiers are those of the project", "[planner]") {

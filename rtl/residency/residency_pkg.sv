@@ -322,4 +322,234 @@ package residency_pkg;
     return (severity(s) > severity(old)) ? s : old;
   endfunction
 
+  // ---- the loop: what it may be at, and what it holds
+  localparam int unsigned InitLast = ((Slots > Owners) ? Slots : Owners) - 1;
+  localparam int unsigned InitW = $clog2(InitLast + 1);
+  localparam int unsigned RecordDepth = 4 * Slots;  // three of a slot's life, and those of owners and windows
+  localparam int unsigned AbortDepth = 8;
+  localparam int unsigned SweepBurst = 16;  // rows before work that is not urgent has a turn
+  localparam serial_t SerialHalf = serial_t'(1) << 31;
+  localparam slot_t SlotLast = slot_t'(Slots - 1);
+
+  typedef enum logic [5:0] {
+    StInit,
+    StIdle,
+    StCmd,
+    StG1,
+    StG2,
+    StG3,
+    StG4,
+    StGAlready,
+    StGFinish,    // grant
+    StEnd,
+    StEndAck,
+    StProg,
+    StProgAck,    // DMA
+    StWalk,
+    StWalkAck,
+    StFill,       // translation
+    StFreeRow,
+    StFreeOwner,
+    StLeave,
+    StLeaveAck,
+    StRow,
+    StScore1,
+    StScore2,
+    StScore3,     // sweep
+    StTopCount,
+    StTopAsked,
+    StCand1,
+    StCand2,
+    StCand3,
+    StCand4,
+    StCandRow,
+    StCandDrop,
+    StPick,
+    StOwner2,
+    StOwner3,
+    StOwner4,
+    StOwner5,
+    StOwner6,
+    StOwner7,
+    StOwner8,
+    StStep2,
+    StLength2,
+    StProfile,
+    StPlan2,
+    StPlan3,      // plan
+    StVerdict1,
+    StVerdict2,
+    StVerdict3,
+    StWait2,
+    StWait3,
+    StWait4       // wait for a token
+  } state_e;
+
+  typedef enum logic [3:0] {
+    EcEnd,
+    EcProgress,
+    EcWalk,
+    EcScore,
+    EcSweep,
+    EcWait,
+    EcFill,
+    EcFree,
+    EcPlan
+  } class_e;
+  localparam int unsigned Classes = 9;
+  localparam int unsigned ClassW = $clog2(Classes);
+
+  // Registers with a reset, then those without one.
+  typedef struct packed {
+    state_e st;
+    logic [InitW-1:0] init;
+    logic cmd_turn;
+    logic [ClassW-1:0] turn;
+    logic sweeping;
+    logic epoch;
+    logic press;
+    logic tag_valid;
+    retire_t retire;
+    logic keep;
+    logic fence;
+    logic flush;
+    logic desc_valid;
+    logic walk_valid;
+    logic sc_valid;
+    logic own_wr;
+    ctrl_count_t count;
+    cnt_t used;
+    cnt_t reserve;
+    cnt_t minimum;
+    cnt_t fills;
+    cnt_t [Profiles-1:0] p_used;
+    cnt_t [Profiles-1:0] p_reserve;
+    cnt_t [Profiles-1:0] p_minimum;
+  } ctl_state_t;
+  typedef struct packed {
+    cmd_t cmd;
+    logic [31:0] start;
+    slot_t slot;
+    row_t row;
+    orow_t own;
+    orow_t named;
+    grant_t g;
+    status_e shortage;
+    logic guaranteed;
+    plan_view_t gv;
+    cnt_t gv_share;
+    plan_limits_t lim;
+    plan_t verdict;
+    status_e status;
+    sweep_t sw;
+    logic [4:0] burst;
+    logic [10:0] batch_wait;
+    logic press_any;
+    logic press_plan;
+    owner_t press_owner;
+    profile_t press_profile;
+    walk_rsp_t walk;
+    dma_end_t dma_end;
+    layers_t mark;
+    score_rsp_t rsp;
+    event_e lv_kind;
+    status_e lv_cause;
+    logic lv_tag;
+    tag_cmd_t tag;
+    owner_t pulse_owner;
+    dma_desc_t desc;
+    walk_req_t walk_req;
+    score_cmd_t sc;
+    owner_t own_wr_owner;
+    owner_t own_rd_owner;
+    owner_ctx_t own_wr_ctx;
+    len_t new_length;
+    len_t new_committed;
+    logic [1:0] new_level;
+    cnt_t new_share;
+    cnt_t old_share;
+    e_t mul_a;
+    beta_t mul_b;
+  } ctl_work_t;
+
+  // What the loop does in a cycle, beside its registers.
+  typedef struct packed {
+    logic row_re;
+    slot_t row_raddr;
+    logic row_we;
+    slot_t row_waddr;
+    row_t row_wdata;
+    logic orow_re;
+    owner_t orow_raddr;
+    logic orow_we;
+    owner_t orow_waddr;
+    orow_t orow_loop;
+    logic map_set;
+    slot_t map_slot;
+    logic map_free;
+    logic map_cand;
+    logic fill_push;
+    logic walks_push;
+    logic free_again;
+    logic abort_push;
+    logic rec_push;
+    record_t rec_in;
+    logic fill_end;
+    status_e fill_end_status;
+    logic wait_add;
+    logic wait_now;
+    logic cmd_done;
+    logic sweep_start;
+    logic pl_act;
+    logic pl_drop;
+    logic pl_step;
+    logic pl_accept;
+    logic pl_again;
+    logic pl_free;
+    logic pl_tried;
+    logic pl_over;
+    logic pl_missed;
+    logic pl_promoted;
+    logic pl_evicted;
+    logic pl_denied_promotion;
+    logic pl_denied_eviction;
+    logic done_push;
+    status_e done_status;
+    logic [31:0] done_value0;
+    logic [63:0] done_value1;
+    logic [15:0] done_tag;
+    logic [7:0] done_opcode;
+    logic [31:0] done_start;
+    trace_t trace;
+  } ctl_act_t;
+
+  // After the rows of a sweep
+  function automatic phase_e after_rows(input sweep_e kind, input logic scored);
+    unique case (kind)
+      SwRetire: return PhFence;
+      SwStep: return scored ? PhTopAsk : PhFree;
+      SwPressure: return PhPick;
+      default: return PhDone;
+    endcase
+  endfunction
+
+  function automatic tag_cmd_t tag_of(input tag_op_e op, input row_t r, input slot_t s, input layers_t mark);
+    tag_cmd_t t;
+    t = '0;
+    t.op = op;
+    t.owner = r.owner;
+    t.granule = r.position[PosW-1:4];
+    t.token = r.position[3:0];
+    t.entry = r.entry;
+    t.slot = s;
+    t.profile = r.profile;
+    t.word = r.word;
+    t.watermark = mark;
+    return t;
+  endfunction
+
+  function automatic dwell_t ticked(input dwell_t dwell, input logic already, input logic ticks);
+    return (ticks && !already && dwell != DwellPinned && dwell != DwellBestEffort) ? dwell - dwell_t'(1) : dwell;
+  endfunction
+
 endpackage

@@ -364,10 +364,10 @@ module residency_tb
   assign peek = u_dut.u_rows.mem[slot_t'(peek_slot_i)];
   assign peek_dwell_o = peek.dwell;
 
-  assign loop_o = {7'(0), u_dut.sweeping_q, 4'(0), u_dut.sw_q.phase, 8'(u_dut.fills_q), 2'(0), u_dut.st_q};
+  assign loop_o = {7'(0), u_dut.s_q.sweeping, 4'(0), u_dut.w_q.sw.phase, 8'(u_dut.s_q.fills), 2'(0), u_dut.s_q.st};
   assign e_valid_o = scored_q[1];
-  assign e_slot_o = 32'(u_dut.slot_q);
-  assign e_o = u_dut.e_new;
+  assign e_slot_o = 32'(u_dut.w_q.slot);
+  assign e_o = u_dut.u_sweeps.e_new;
 
   residency_ctrl u_dut (
       .clk_i,

@@ -245,7 +245,10 @@ def side_of_netlist(
                     raise SystemExit(f"equiv: {name} ({kind}) has two states")
                 outputs = [b for p, i in cell["ports"].items() if i["direction"] == "output"
                            for b in info["connections"].get(p, [])]  # fmt: skip
-                side.flop(named(name, outputs), inner["type"], pins, inverted_state(cell, drivers, inner))
+                called = named(re.sub(r"^.*\$fsm\$oldstate\\\\?", "", name), outputs)
+                while called in side.states:  # two flip-flops for one register
+                    called += "~"
+                side.flop(called, inner["type"], pins, inverted_state(cell, drivers, inner))
     return side
 
 
@@ -352,8 +355,8 @@ class Classes:
     itself. It starts with what behaves alike from reset and is split by random states that keep to it, and by the
     counterexamples of proofs. What is left still has to be proved."""
 
-    def __init__(self, rtl: Side, lost: list[str], warm: int = 12, steps: int = 20, rounds: int = 8) -> None:
-        self._rtl, self._lost, self._sim = rtl, lost, Simulator(rtl)
+    def __init__(self, rtl: Side, lost: list[str], warm: int = 12, steps: int = 60, rounds: int = 8) -> None:
+        self._rtl, self._sim = rtl, Simulator(rtl)
         mask = self._sim._mask
         first = {n: mask if s["set"] != "zero" else 0 for n, s in rtl.states.items()}
         resets = {n for n in rtl.inputs if n.startswith("rst")}
@@ -370,10 +373,15 @@ class Classes:
         keyed: dict[tuple[int, ...], list[str]] = {(0,) * steps: ["0"], (mask,) * steps: ["1"]}
         for n, row in trace.items():
             keyed.setdefault(tuple(row), []).append(n)
-        self._groups = list(keyed.values())
+        self._gone = set(lost)
+        self._groups = self._wanted(list(keyed.values()))
         quiet = 0
         while quiet < rounds:
             quiet = 0 if self._split_at_random() else quiet + 1
+
+    def _wanted(self, groups: list[list[str]]) -> list[list[str]]:
+        """The classes that say something of a lost register. Of a constant class the lost ones are all that is assumed."""
+        return [g for g in groups if len(g) > 1 and any(n in self._gone for n in g)]
 
     def _split_at_random(self) -> bool:
         fixed = {"0": 0, "1": self._sim._mask}
@@ -386,7 +394,7 @@ class Classes:
     def _split(self, values: dict[str, int]) -> bool:
         """Splits the groups whose members go different ways from a state in which they are equal."""
         following = self._sim.after(values)
-        mask, before = self._sim._mask, len(self._groups)
+        mask, old = self._sim._mask, self._groups
         groups = []
         for group in self._groups:
             keyed: dict[Any, list[str]] = {}
@@ -401,32 +409,35 @@ class Classes:
                     key = (key[0], 0, 0) if (key[2] if group[0] == "1" else key[1]) == 0 else key
                 keyed.setdefault(key, []).append(n)
             groups += keyed.values()
-        self._groups = groups
-        return len(groups) != before
+        self._groups = self._wanted(groups)
+        return self._groups != old
 
     def learn(self, values: dict[str, int]) -> bool:
         """A counterexample, as 0 or 1 for each input of the cut design: whether it splits anything."""
-        mask = self._sim._mask
+        mask, size = self._sim._mask, sum(map(len, self._groups))
         spread = {n: mask if values.get(n) else 0 for n in self._rtl.inputs}
         for group in self._groups:
-            if group[0] in ("0", "1"):
-                spread |= {n: mask if group[0] == "1" else 0 for n in group[1:]}
+            if group[0] in ("0", "1"):  # nothing is assumed of those that were kept
+                value = mask if group[0] == "1" else 0
+                group[1:] = [n for n in group[1:] if n in self._gone or spread[n] == value]
+                spread |= {n: value for n in group[1:]}
             else:
-                kept = next((n for n in group if n not in set(self._lost)), group[0])
+                kept = next((n for n in group if n not in self._gone), group[0])
                 spread |= {n: spread[kept] for n in group}
-        return self._split(spread)
+        return self._split(spread) or sum(map(len, self._groups)) != size
 
     def guess(self) -> tuple[dict[str, int], dict[str, str]]:
-        """Constants, and what each other lost register is equal to: a kept one where there is one."""
+        """Constants among the lost, and what each other register of a class with a lost one is equal to."""
         constant: dict[str, int] = {}
         same: dict[str, str] = {}
-        lost = set(self._lost)
+        lost = self._gone
         for group in self._groups:
             if group[0] in ("0", "1"):
                 constant |= {n: int(group[0]) for n in group[1:] if n in lost}
                 continue
             of = next((n for n in group if n not in lost), group[0])
-            same |= {n: of for n in group if n in lost and n != of}
+            if any(n in lost for n in group):  # kept ones too: the netlist may have taken either
+                same |= {n: of for n in group if n != of}
         return constant, same
 
 
@@ -514,9 +525,7 @@ def learnt(classes: Classes, inputs: list[str], log: str) -> bool:
     if not match:
         return False
     pattern = int(match.group(1), 16)
-    first = {name: pattern >> i & 1 for i, name in enumerate(inputs)}
-    last = {name: pattern >> i & 1 for i, name in enumerate(reversed(inputs))}
-    return classes.learn(first) or classes.learn(last)
+    return classes.learn({name: pattern >> i & 1 for i, name in enumerate(inputs)})
 
 
 def compare(
@@ -538,7 +547,7 @@ def compare(
             elif which == 1 and name in constant:
                 text += [f".names {own}", *(["1"] if constant[name] else [])]
             else:
-                text += [f".names {number[same.get(name, name) if which == 1 else name]} {own}", "1 1"]
+                text += [f".names {number[same.get(name, name)]} {own}", "1 1"]
         text += side.lines
         for i, machine in enumerate(recoded):
             old = " ".join(number[names[machine.old(b)]] for b in range(machine.width))
@@ -561,7 +570,7 @@ def compare(
         )
         log = done.stdout + done.stderr
     except subprocess.TimeoutExpired as error:
-        log = str(error.stdout)
+        log = f"{(error.stdout or b'').decode(errors='replace')}\nno answer in {2 * limit + 60} s\n"
     (out / "equiv.log").write_text(log)
     return log
 

@@ -63,7 +63,8 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
     }
     const auto page_log2 = static_cast<unsigned>(rng.range(4, 7));
     const unsigned layer_count = 4;
-    env.plain_layout(planes, page_log2, rng.coin(), layer_count, rng.coin());
+    const bool runs = round % 3 == 0;  // tokens of a head one behind the other, and a burst is dear
+    env.plain_layout(planes, page_log2, runs || rng.coin(), layer_count, !runs && rng.coin());
     unsigned unusable = 0;
     Layout l = env.layout;
     if (errors && rng.percent(30)) {  // a plane that is not there
@@ -142,7 +143,7 @@ void storm(uint64_t seed, unsigned rounds, unsigned requests, bool errors) {
     env.ar_stall = stall("ar");
     env.r_stall = stall("r");
     env.latency = static_cast<unsigned>(rng.range(2, 60));
-    env.set_burst_cost(static_cast<unsigned>(rng.below(rng.coin() ? 12 : 256)));
+    env.set_burst_cost(static_cast<unsigned>(runs ? rng.range(100, 255) : rng.below(rng.coin() ? 12 : 256)));
     env.walk_latency = static_cast<unsigned>(rng.range(1, 30));
 
     std::vector<Request> kept;

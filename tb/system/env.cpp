@@ -52,8 +52,8 @@ std::string SystemEnv::set_up() {
                        kBlockBits,
                        row_bytes_,
                        block_bytes_,
-                       row_bytes_,
-                       uint64_t{options_.kv_heads} * row_bytes_,
+                       uint64_t{options_.heads_outside ? options_.page_tokens : 1} * row_bytes_,
+                       uint64_t{options_.heads_outside ? 1 : options_.kv_heads} * row_bytes_,
                        [this](uint32_t layer, uint32_t plane) {
                          return rows_base_ + (uint64_t{layer} * kPlanes + plane) * tensor_bytes_;
                        }};
@@ -174,7 +174,8 @@ void SystemEnv::prune() {
 uint64_t SystemEnv::address(const Content& content, uint32_t token, uint32_t layer, uint32_t head,
                             uint32_t plane) const {
   return rows_base_ + (uint64_t{layer} * kPlanes + plane) * tensor_bytes_ + content.block * block_bytes_ +
-         (uint64_t{token} * options_.kv_heads + head) * row_bytes_;
+         uint64_t{options_.heads_outside ? head * options_.page_tokens + token : token * options_.kv_heads + head} *
+             row_bytes_;
 }
 
 void SystemEnv::fill_row(const Content& content, uint32_t layer, uint32_t plane, uint32_t token, uint32_t head,

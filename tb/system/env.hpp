@@ -29,10 +29,11 @@ struct EnvOptions {
   uint32_t layers = 2, kv_heads = 2;
   uint32_t row_beats = 1;
   uint32_t page_tokens = 16;
-  uint32_t positions = 96;               // most of an owner
-  uint32_t blocks = 0;                   // physical; 0: twice what all owners of `owners` can hold
-  uint32_t owners = 16;                  // as many that the tests use: numbers 0 to owners - 1
-  Registers registers{.burst_cost = 4};  // gaps that are read and dropped are part of the traffic
+  bool heads_outside = false;  // in a page; otherwise tokens outside heads
+  uint32_t positions = 96;     // most of an owner
+  uint32_t blocks = 0;         // physical; 0: twice what all owners of `owners` can hold
+  uint32_t owners = 16;        // as many that the tests use: numbers 0 to owners - 1
+  Registers registers;
 };
 
 /// A command as kvsink_pkg::cmd_t.

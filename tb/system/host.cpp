@@ -92,7 +92,7 @@ std::string Host::configure(const RowLayout& rows, const Registers& registers, u
   policy.n_dwell = registers.n_dwell;
   policy.n_evict = registers.n_evict;
   policy.dynamic = registers.dynamic;
-  policy.burst_cost = registers.burst_cost;
+  policy.burst_cost = registers.burst_cost.value_or(policy.burst_cost);
   policy.score_min_distance = registers.min_distance;
   policy.score_min_queries = registers.min_queries;
   policy.bus_timeout = registers.bus_timeout;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,13 +29,13 @@ struct Registers {
   uint32_t sram_budget = 0;
   double t_sink = 3.0, t_promote = 3.0, t_evict = 1.5;
   bool dynamic = false;
-  uint32_t burst_cost = 0;  // 0: nothing is fetched and dropped
+  std::optional<uint32_t> burst_cost;  // nothing: as after reset
   uint32_t min_distance = 32, min_queries = 32;
   uint32_t alpha = 58982, n_promote = 12, n_dwell = 12, n_evict = 12;
   uint32_t bus_timeout = 0;  // cycles; 0: memory may take for ever
 };
 
-/// Where rows lie, as the registers are told: pages of tokens outside heads, K and V in two tensors of a layer.
+/// Where rows lie, as the registers are told: K and V in two tensors of a layer.
 struct RowLayout {
   uint32_t layers = 1, page_tokens = 16, block_bits = 24, row_stride = 0;
   uint64_t stride_block = 0, stride_head = 0, stride_token = 0;

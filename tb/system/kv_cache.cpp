@@ -36,7 +36,7 @@ uint64_t KvCache::base(uint32_t layer, uint32_t plane) const {
   return rows_base_ + (uint64_t{layer} * kPlanes + plane) * tensor_bytes_;
 }
 
-uint64_t KvCache::stride_block() const { return stride_token() * shape_.page_tokens; }
+uint64_t KvCache::stride_block() const { return uint64_t{shape_.kv_heads} * shape_.page_tokens * shape_.row_stride(); }
 
 uint64_t KvCache::row_address(uint32_t layer, uint32_t plane, uint32_t position, uint32_t head) const {
   const uint32_t block = words_[position / shape_.page_tokens] & ((uint32_t{1} << shape_.block_bits) - 1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A paged KV cache as serving software lays it out in memory, with a shuffled block table.
 //
-// Pages hold page_tokens tokens; tokens outside heads (NHD); K and V in two tensors of a layer:
+// Pages hold page_tokens tokens; tokens outside heads (NHD), or heads outside tokens (HND); K and V in two tensors of a
+// layer:
 //   address(layer, plane, position, head) = base[layer][plane] + block*S_block + token*S_token + head*S_head
 // The addresses here are computed on their own, from this formula; the design's are never consulted.
 #pragma once
@@ -22,6 +23,7 @@ struct KvShape {
   uint32_t page_tokens = 16;
   uint32_t positions = 0;    // longest sequence
   uint32_t block_bits = 24;  // table word: [block_bits-1:0] physical block, above it the generation
+  bool heads_outside = false;
 
   [[nodiscard]] uint32_t row_stride() const { return (row_bytes + beat_bytes - 1) / beat_bytes * beat_bytes; }
   [[nodiscard]] uint32_t row_beats() const { return row_stride() / beat_bytes; }
@@ -41,8 +43,12 @@ class KvCache {
   [[nodiscard]] const KvShape& shape() const { return shape_; }
   [[nodiscard]] uint64_t base(uint32_t layer, uint32_t plane) const;
   [[nodiscard]] uint64_t stride_block() const;
-  [[nodiscard]] uint64_t stride_head() const { return shape_.row_stride(); }
-  [[nodiscard]] uint64_t stride_token() const { return uint64_t{shape_.kv_heads} * shape_.row_stride(); }
+  [[nodiscard]] uint64_t stride_head() const {
+    return uint64_t{shape_.heads_outside ? shape_.page_tokens : 1} * shape_.row_stride();
+  }
+  [[nodiscard]] uint64_t stride_token() const {
+    return uint64_t{shape_.heads_outside ? 1 : shape_.kv_heads} * shape_.row_stride();
+  }
   [[nodiscard]] uint64_t table_base() const { return table_base_; }
   [[nodiscard]] uint64_t row_address(uint32_t layer, uint32_t plane, uint32_t position, uint32_t head) const;
   /// First byte behind everything this cache uses.

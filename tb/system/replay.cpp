@@ -142,6 +142,7 @@ std::string Replay::set_up() {
   shape.kv_heads = dims_.Hkv;
   shape.row_bytes = dims_.d * 2;
   shape.page_tokens = kPageTokens;
+  shape.heads_outside = settings_.heads_outside;
   shape.positions = dims_.T;
   instance_->lay_out(shape, kRegion, settings_.bench.seed * 77 + 1);
   row_scratch_.assign(cache().shape().row_stride(), 0);

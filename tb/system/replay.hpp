@@ -26,13 +26,12 @@ enum class Policy { kSinks, kFill, kDynamic, kHbm };
 struct ReplaySettings {
   BenchOptions bench;
   Policy policy = Policy::kSinks;
-  int64_t budget = -1;          // SRAM_budget in slots; -1: as many as the SRAM holds
-  bool wait = true;             // wait_promotions before the first step; false: start early, by watermark
-  bool keep_and_follow = true;  // K with keep, V follows; false: one request for both planes
-  uint32_t steps = 0;           // decode steps to run; 0: all of the trace
-  // BURST_COST. Any other value also reads gaps that are not resident tokens (other heads, where tokens lie outside
-  // heads), which a bus at its limit cannot afford.
-  uint32_t burst_cost = 0;
+  int64_t budget = -1;                 // SRAM_budget in slots; -1: as many as the SRAM holds
+  bool wait = true;                    // wait_promotions before the first step; false: start early, by watermark
+  bool keep_and_follow = true;         // K with keep, V follows; false: one request for both planes
+  uint32_t steps = 0;                  // decode steps to run; 0: all of the trace
+  std::optional<uint32_t> burst_cost;  // BURST_COST; nothing: as after reset
+  bool heads_outside = false;          // layout of the cache: heads outside tokens
   /// Tokens drafted at a time, in a window; 0: none. A random number of each draft is accepted, the rows of the others
   /// hold something else and are written again.
   uint32_t draft = 0;

@@ -392,6 +392,7 @@ StormCounts storm(const StormOptions& options, uint64_t cycles) {
   env.bench.stall_percent = rng.coin() ? 0 : static_cast<uint32_t>(10 + rng.below(30));
   env.owners = options.owners;
   env.page_tokens = rng.percent(75) ? 16 : 32;
+  env.heads_outside = Rng(options.seed).fork("layout").coin();  // then gaps that are read and dropped are part of it
   env.row_beats = 1 + static_cast<uint32_t>(rng.below(2));
   // Gaps between bulk rows are left, read and dropped when small, or nearly always.
   constexpr uint32_t kCosts[] = {0, 4, 64};

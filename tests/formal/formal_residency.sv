@@ -253,6 +253,14 @@ module formal_residency
           w_i.cmd.count != 32'(orow_i.committed))
         committed_is_frozen : assert (act_commands.cmd_done && act_commands.done_status != StOk);
 
+      // ---- references are residency_owners' alone (formal_refs)
+      if (act_grants.orow_we) granting_keeps_references : assert (act_grants.orow_loop.refs == w_i.own.refs);
+      if (act_moves.orow_we && s_i.st == StFreeOwner)
+        freeing_keeps_references : assert (act_moves.orow_loop.refs == orow_i.refs);
+      if (act_commands.orow_we)
+        commands_keep_references :
+        assert (act_commands.orow_loop.refs == ((s_i.st == StCmd) ? orow_i.refs : w_i.own.refs));
+
       // ---- a slot's states
       if (act_grants.row_we && s_i.st == StG4) begin
         granted_is_filling :

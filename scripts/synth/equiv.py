@@ -555,7 +555,8 @@ def compare(
             elif which == 1 and name in constant:
                 text += [f".names {own}", *(["1"] if constant[name] else [])]
             else:
-                text += [f".names {number[same.get(name.rstrip("~"), name.rstrip("~"))]} {own}", "1 1"]
+                called = name.rstrip("~")
+                text += [f".names {number[same.get(called, called)]} {own}", "1 1"]
         text += side.lines
         for i, machine in enumerate(recoded):
             old = " ".join(number[names[machine.old(b)]] for b in range(machine.width))

@@ -11,7 +11,7 @@ memories, which are the same boxes on both sides. What remains are two combinati
 outputs, next states, resets and memory inputs, compared by `cec` of yosys-abc (SAT and simulation).
 A register of the RTL that the netlist lacks must be of no influence (nothing that is compared depends on it), hold a
 constant, or be equal to another register; the latter two are assumed as inputs and proved as next states in the same
-run: an induction, whose base are equal resets (a register without reset starts anywhere, and is not assumed constant).
+run: an induction, whose base are equal resets (a register without reset starts anywhere).
 State machines that Yosys gave one bit a state are compared through the codes that its log tells: each of the netlist's
 bits is its code of the RTL, and that the RTL stays within these codes is proved beside it.
 Verdicts: proved, DIFFERS (with the names), or open (the time limit). Written: build/synth/.../equiv.json.
@@ -355,7 +355,7 @@ class Classes:
     itself. It starts with what behaves alike from reset and is split by random states that keep to it, and by the
     counterexamples of proofs. What is left still has to be proved."""
 
-    def __init__(self, rtl: Side, lost: list[str], warm: int = 12, steps: int = 60, rounds: int = 8) -> None:
+    def __init__(self, rtl: Side, lost: set[str], warm: int = 12, steps: int = 60, rounds: int = 8) -> None:
         self._rtl, self._sim = rtl, Simulator(rtl)
         mask = self._sim._mask
         first = {n: mask if s["set"] != "zero" else 0 for n, s in rtl.states.items()}
@@ -371,10 +371,18 @@ class Classes:
                     trace[n].append(v)
         self._groups: list[list[str]] = []
         keyed: dict[tuple[int, ...], list[str]] = {(0,) * steps: ["0"], (mask,) * steps: ["1"]}
+        # What never moved may be constant, or like its sibling in another instance of a generate loop that was kept.
+        still = {n for n, row in trace.items() if tuple(row) in keyed}
+        alike: dict[tuple[str, int], list[str]] = {}
+        for n in still:
+            alike.setdefault((re.sub(r"gen_\w+\[\d+\]", "gen", n), trace[n][0]), []).append(n)
+        siblings = [g for g in alike.values() if any(n in lost for n in g) and not all(n in lost for n in g)]
+        apart = {n for g in siblings for n in g}
         for n, row in trace.items():
-            keyed.setdefault(tuple(row), []).append(n)
-        self._gone = set(lost)
-        self._groups = self._wanted(list(keyed.values()))
+            if n not in apart:
+                keyed.setdefault(tuple(row), []).append(n)
+        self._gone = lost
+        self._groups = self._wanted([*keyed.values(), *siblings])
         quiet = 0
         while quiet < rounds:
             quiet = 0 if self._split_at_random() else quiet + 1
@@ -448,7 +456,7 @@ def prove(
     coded = {names[m.old(b)] for m in recoded for b in range(m.width)}
     onehot = {m.new(b) for m in recoded for b in m.codes}
     lost = [s for s in rtl.states if s not in net.states and s not in coded]
-    extra = [s for s in net.states if s not in rtl.states and s not in onehot]
+    extra = [s for s in net.states if s.rstrip("~") not in rtl.states and s not in onehot]
     row: dict[str, Any] = {"unit": unit.name, "registers": len(net.states), "lost": len(lost)}
     if extra:
         return row | {"verdict": "DIFFERS", "why": f"registers that the RTL has not: {', '.join(extra[:4])} ({len(extra)})"}
@@ -479,10 +487,10 @@ def prove(
     for name, state in net.states.items():
         if name in onehot:
             continue
-        ours = rtl.states[name]
+        ours = rtl.states[name.rstrip("~")]
         for kind in ("next", "set", "clear"):
             functions.append((f"{name}.{kind}", ours[kind], state[kind]))
-    classes = Classes(rtl, lost) if lost else None
+    classes = Classes(rtl, set(lost)) if lost else None
     fixed, kept_lines, start = functions, rtl.lines, time.monotonic()
     for _ in range(MAX_LEARNT):
         constant, same = classes.guess() if classes else ({}, {})
@@ -502,7 +510,7 @@ def prove(
                     functions.append((f"{name}.{kind} as {of}", agree, "one"))
         functions.sort()
         row["functions"] = len(functions)
-        inputs = sorted((rtl.inputs.keys() | net.inputs.keys()) - onehot)
+        inputs = sorted({n.rstrip("~") for n in rtl.inputs.keys() | net.inputs.keys()} - onehot)
         log = compare(rtl, net, names, recoded, constant, same, functions, inputs, out, limit)
         row["seconds"] = round(time.monotonic() - start, 1)
         row["learnt"] = row.get("learnt", -1) + 1
@@ -547,7 +555,8 @@ def compare(
             elif which == 1 and name in constant:
                 text += [f".names {own}", *(["1"] if constant[name] else [])]
             else:
-                text += [f".names {number[same.get(name, name)]} {own}", "1 1"]
+                called = name.rstrip("~")
+                text += [f".names {number[same.get(called, called)]} {own}", "1 1"]
         text += side.lines
         for i, machine in enumerate(recoded):
             old = " ".join(number[names[machine.old(b)]] for b in range(machine.width))

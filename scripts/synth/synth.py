@@ -58,7 +58,7 @@ def measure(
             row["nand2_flip_flops"] = round(float(mapped["sequential_area"]) / lib.nand2_area)
         row["flip_flops"] = sum(n for c, n in logic.items() if lib.flops.match(c))
         bad = [c for c in logic if c.startswith("$")]
-        latch = [c for c in logic if re.search(r"LATCH|__dl|^D[LH]L", c)]
+        latch = [c for c in logic if re.search(r"LATCH|__dl[rx]|^D[LH]L", c)]
     else:
         row["nand2"] = round(sum(n * flow.GENERIC_GE.get(c, 0) for c, n in logic.items()))
         row["flip_flops"] = sum(n for c, n in logic.items() if c.startswith("$_DFF"))

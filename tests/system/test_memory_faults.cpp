@@ -239,6 +239,65 @@ TEST_CASE("a bulk row that memory fails comes error-flagged, with an event, and 
   }
 }
 
+TEST_CASE("a block table read that memory fails flags the rows of its pages, ends a promotion, and is read again",
+          "[system][fault]") {
+  constexpr uint32_t kPageTokens = 16, kPlanes = 2;
+  for (size_t kind = 0; kind < 4; ++kind) {
+    for (uint32_t line = 0; line < 2; ++line) {
+      for (const bool promotion : {false, true}) {
+        CAPTURE(kind, line, promotion);
+        System s(60 + 60 * line, line * 15, kvsink::test_seed() * 16 + line);
+        const uint32_t beat_bytes = s.cache().shape().beat_bytes;
+        const uint32_t line_tokens = beat_bytes / 4 * kPageTokens;
+        const uint64_t at = s.cache().table_base() + uint64_t{line} * beat_bytes;
+        s.bench().memory().add_fault(
+            {.first = at, .end = at + beat_bytes, .kind = kFaults[kind], .count = 1, .cycles = 3 * kTimeout});
+        if (promotion) {
+          // The grant's translation is the first to want this line.
+          CHECK(s.host().promote(kVictim, line * line_tokens + 5, 0, kPinned).ok());
+          const uint8_t status = s.host().wait_promotions(kVictim).status;
+          CHECK(status == kStBusError);
+          CHECK(s.records[kRecordFailed] == 1);
+          CHECK(s.records[kRecordResident] == 0);
+        } else {
+          s.send(kOther, 1, 1, kPositions, true);
+          s.send(kOther, 2, 1, kPositions, true);
+          s.drain();
+          CHECK(s.error_rows > 0);
+          CHECK(s.error_rows % (kPageTokens * kPlanes) == 0);  // whole pages
+          if (kind < 2) CHECK(s.error_rows <= uint64_t{2} * line_tokens * kPlanes);
+        }
+        s.wait(4 * kTimeout);
+        s.expect_whole();
+        if (!promotion) CHECK(s.logged[kRecordReadError] >= 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("rows of a page that is not mapped come error-flagged, a promotion of it fails, and mapping it is enough",
+          "[system][fault]") {
+  constexpr uint32_t kPageTokens = 16, kPlanes = 2;
+  constexpr uint8_t kStUnmapped = 0x0c;
+  for (uint32_t page = 0; page < kPositions / kPageTokens; page += 3) {
+    CAPTURE(page);
+    System s(60, page % 2 * 15, kvsink::test_seed() * 16 + page);
+    const uint64_t at = s.cache().table_base() + uint64_t{4} * page;
+    const auto map = [&](uint32_t word) { s.bench().memory().write32(at, word); };
+    map(0xffff'ffff);
+    s.send(kOther, 1, 1, kPositions, true);
+    s.drain();
+    CHECK(s.error_rows == kPageTokens * kPlanes);
+    CHECK(s.host().promote(kVictim, page * kPageTokens + 7, 0, kPinned).ok());
+    CHECK(s.host().wait_promotions(kVictim).status == kStUnmapped);
+    CHECK(s.records[kRecordFailed] == 1);
+    CHECK(s.records[kRecordResident] == 0);
+    map(s.cache().table_word(page));
+    s.expect_whole();
+    CHECK(s.logged[kRecordReadError] == 1);
+  }
+}
+
 TEST_CASE("an abort or an owner's reset in the middle of promotions ends each once and frees its slot",
           "[system][fault]") {
   std::map<uint64_t, uint64_t> statuses;

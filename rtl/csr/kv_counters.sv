@@ -35,6 +35,7 @@ module kv_counters #(
   end
 
   logic [IndexW-1:0] turn_q, add_q;  // word being read; word being added to
+  logic [Events+Wides-1:0] at_q;  // the same, one bit a counter
   logic add_valid_q, first_q;  // first round after reset: the memory holds nothing yet
   logic [63:0] word, sum;
   logic [Events-1:0][ShortW-1:0] short_q;
@@ -44,10 +45,10 @@ module kv_counters #(
   always_comb begin
     part = '0;
     for (int unsigned i = 0; i < Events; i++) begin
-      if (add_q == IndexW'(i)) part = LongW'(short_q[i]);
+      part |= LongW'(short_q[i]) & {LongW{at_q[i]}};
     end
     for (int unsigned i = 0; i < Wides; i++) begin
-      if (add_q == IndexW'(Events + i)) part = long_q[i];
+      part |= long_q[i] & {LongW{at_q[Events+i]}};
     end
   end
 
@@ -70,6 +71,7 @@ module kv_counters #(
     if (!rst_ni) begin
       turn_q <= '0;
       add_q <= '0;
+      at_q <= '0;
       add_valid_q <= 1'b0;
       first_q <= 1'b1;
       short_q <= '0;
@@ -80,10 +82,12 @@ module kv_counters #(
       add_valid_q <= 1'b1;
       if (add_valid_q && add_q == '1) first_q <= 1'b0;
       for (int unsigned i = 0; i < Events; i++) begin
-        short_q[i] <= ((add_valid_q && add_q == IndexW'(i)) ? '0 : short_q[i]) + ShortW'(event_i[i]);
+        at_q[i] <= turn_q == IndexW'(i);
+        short_q[i] <= (at_q[i] ? '0 : short_q[i]) + ShortW'(event_i[i]);
       end
       for (int unsigned i = 0; i < Wides; i++) begin
-        long_q[i] <= ((add_valid_q && add_q == IndexW'(Events + i)) ? '0 : long_q[i]) + LongW'(wide_i[i]);
+        at_q[Events+i] <= turn_q == IndexW'(Events + i);
+        long_q[i] <= (at_q[Events+i] ? '0 : long_q[i]) + LongW'(wide_i[i]);
       end
     end
   end

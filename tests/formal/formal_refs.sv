@@ -133,7 +133,8 @@ module formal_refs
   assign owes_old = (st_q == StOwner5 || st_q == StOwner6 || st_q == StOwner7) && w_q.own.valid && w_q.own.prefix_valid;
   assign accepted = st_q == StOwner5 || (st_q == StOwner4 && w_q.status == StOk);
   function automatic logic same(input orow_t r, input owner_t o);
-    return r.valid == valid_q[o] && r.prefix_valid == named_q[o] && r.prefix_owner == prefix_q[o] && r.refs == refs_q[o];
+    return r.valid == valid_q[o] && r.prefix_valid == named_q[o] && r.prefix_owner == prefix_q[o] &&
+        r.refs == refs_q[o];
   endfunction
 
   always_ff @(posedge clk_i) begin

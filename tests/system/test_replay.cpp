@@ -158,3 +158,20 @@ TEST_CASE("a trace beyond the configuration is refused with one line", "[system]
   CHECK(refused.error().message.find("layers") != std::string::npos);
   CHECK(refused.error().message.find('\n') == std::string::npos);
 }
+
+TEST_CASE("in decode 97 of 100 cycles of the memory bus carry rows that were asked for, at latency 150 and 250",
+          "[system]") {
+  const auto trace = load(kDefaultTrace);
+  for (const uint32_t latency : {150U, 250U}) {
+    auto s = settings("small", Policy::kHbm, 16);
+    s.bench.latency = latency;
+    const auto r = tb::replay(trace, s);
+    check_equal(r);
+    CAPTURE(latency);
+    CHECK(r.decode_utilisation >= 0.97);
+    // By the block's counters; the memory model counted the same beats.
+    const uint64_t moved = r.hbm_bulk + r.hbm_promotion + r.hbm_dropped + r.hbm_table;
+    CHECK(r.bus_beats * 16 <= moved);
+    CHECK(r.bus_beats * 16 >= r.hbm_bulk);
+  }
+}

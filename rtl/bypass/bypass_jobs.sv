@@ -261,8 +261,11 @@ module bypass_jobs
   // ---- retires: the part of a range that touches a job
   function automatic overtaken_t touched(input retire_t r, input job_t j);
     overtaken_t own, prefix, o;
-    own = '{valid: r.owner == j.owner, lo: r.first, hi: r.last, seq: '0};
-    if (len_t'(own.lo) < j.prefix_len) own.lo = pos_t'(j.prefix_len);
+    logic whole;
+    // The whole owner: it is set anew, and with it goes the prefix that the job knows. Else the prefix is not its own.
+    whole = r.first == '0 && r.last == '1;
+    own   = '{valid: r.owner == j.owner, lo: r.first, hi: r.last, seq: '0};
+    if (!whole && len_t'(own.lo) < j.prefix_len) own.lo = pos_t'(j.prefix_len);
     own.valid = own.valid && len_t'(r.last) >= j.prefix_len;
     prefix = '{
         valid: r.owner == j.prefix_owner && len_t'(r.first) < j.prefix_len,

@@ -225,3 +225,43 @@ TEST_CASE("what another tenant does changes no row, path, status or record of an
     CHECK(seen.longest_read <= (caps.readers + 2) * (2 * largest + 2 * kLatency + 100));
   }
 }
+
+TEST_CASE(
+    "an owner that is set anew without its prefix overtakes what it had asked for, below the prefix length as well",
+    "[system][isolation]") {
+  constexpr uint32_t kPrefix = 3;
+  tb::EnvOptions o;
+  o.bench.config = "small";
+  o.bench.latency = 120;
+  o.owners = 4;
+  std::string why;
+  const auto env = SystemEnv::make(o, why);
+  REQUIRE(why.empty());
+  SystemEnv::OwnerSpec prefix;
+  prefix.length = prefix.committed = 48;
+  prefix.is_public = true;
+  REQUIRE(env->set_owner_now(kPrefix, prefix).status == model::Status::kOk);
+  SystemEnv::OwnerSpec with;
+  with.length = with.committed = kLength;
+  with.prefix = kPrefix;
+  with.prefix_length = 48;
+  SystemEnv::OwnerSpec without;
+  without.length = without.committed = 64;
+  for (uint32_t delay = 0; delay < 400; delay += 5) {
+    REQUIRE(env->set_owner_now(kVictim, with).status == model::Status::kOk);
+    tb::RowRequest r;
+    r.owner = kVictim;
+    r.planes = 3;
+    r.count = kLength;
+    const uint8_t id = env->request(r);
+    env->ticks(delay);
+    env->set_owner(kVictim, without);
+    REQUIRE(env->until("the request and the command", [&] { return env->closed(id) && env->commands_open() == 0; }));
+  }
+  CHECK(env->rows().errors > 0);
+  env->finish();
+  std::string what;
+  for (const auto& d : env->differences().first()) what += d.unit + ": " + d.what + "\n";
+  INFO(what);
+  CHECK(env->differences().count() == 0);
+}

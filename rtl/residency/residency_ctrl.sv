@@ -389,20 +389,6 @@ module residency_ctrl
     end
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) room_trace <= '0;
-    else begin
-      unique case (s_q.st)
-        StG3: room_trace <= '{valid: 1'b1, room: room_grant};
-        StOwner3: room_trace <= '{valid: 1'b1, room: room_owner};
-        StCmd: room_trace <= '{valid: w_q.cmd.opcode == OpOpen, room: room_owner};
-        StScore3: room_trace <= '{valid: w_q.row.state == SlResident, room: room_leave};
-        StPlan2, StVerdict2, StPick: room_trace <= '{valid: 1'b1, room: room_leave};
-        default: room_trace <= '0;
-      endcase
-    end
-  end
-
   // ------------------------------------------------------------------------------------------------------------ loop
   // Without a decision: registers hold, pulses end, what was taken is taken.
   always_comb begin

@@ -2,6 +2,7 @@
 // block_walker against tables in a memory model: every answer, in every order of retire, write and length, and the
 // figures of its header.
 #include <VWalker_default.h>
+#include <VWalker_large.h>
 #include <VWalker_small.h>
 
 #include <algorithm>
@@ -424,6 +425,64 @@ TEST_CASE("A line left alone through any number of retires is not taken for a fr
     bench.source[0].push({1, 0});
     bench.drain();
     CHECK(bench.done[0].back().answer.word == word_of(1, 0, retires));
+  }
+}
+
+TEST_CASE("A line that is read again under the number of its old epoch is not taken for the old one while it comes",
+          "[walk]") {
+  // After as many retires as there are epochs the number is the old one, and so is the tag in the memory; only presence
+  // tells. The second request meets the line's return at every distance.
+  constexpr uint32_t kEpochs = 16;
+  for (const uint32_t latency : {4U, 9U}) {
+    Bench<VWalker_small> bench(memory_of(latency), 4);
+    const Context c = one_owner(bench, 1, 32);
+    uint32_t value = 0;
+    for (uint32_t retires = 1; retires <= 2 * kEpochs; ++retires) {
+      for (uint32_t delay = 0; delay < 20; ++delay) {
+        CAPTURE(latency, retires, delay);
+        bench.source[0].push({1, 0});
+        bench.drain();
+        bench.memory.write32(c.base, word_of(1, 0, ++value));
+        for (uint32_t i = 0; i < retires; ++i) {
+          bench.retire = Retire{false, 1};
+          bench.tick();
+        }
+        bench.source[0].push({1, 0});
+        for (uint32_t i = 0; i < delay; ++i) bench.tick();
+        bench.source[1].push({1, 0});
+        bench.drain();
+        CHECK(bench.done[0].back().answer.word == word_of(1, 0, value));
+        CHECK(bench.done[1].back().answer.word == word_of(1, 0, value));
+      }
+    }
+  }
+}
+
+TEST_CASE("A stale line stays stale when another owner's retire brings its epoch's number back under a request",
+          "[walk]") {
+  constexpr uint32_t kEpochs = 16, kGroups = 64;  // owners 1 and 1 + kGroups share an epoch
+  for (uint32_t delay = 0; delay < 16; ++delay) {
+    CAPTURE(delay);
+    Bench<VWalker_large> bench(memory_of(4), 4);
+    REQUIRE(bench.owners() > kGroups);
+    const Context c = one_owner(bench, 1, 32);
+    bench.retire = Retire{true, 0};
+    bench.tick();
+    bench.source[0].push({1, 0});
+    bench.drain();
+    bench.memory.write32(c.base, word_of(1, 0, 7));
+    bench.retire = Retire{false, 1};
+    bench.tick();
+    for (uint32_t i = 2; i < kEpochs; ++i) {
+      bench.retire = Retire{false, 1 + kGroups};
+      bench.tick();
+    }
+    bench.source[0].push({1, 0});
+    for (uint32_t i = 0; i < delay; ++i) bench.tick();
+    bench.retire = Retire{false, 1 + kGroups};
+    bench.tick();
+    bench.drain();
+    CHECK(bench.done[0].back().answer.word == word_of(1, 0, 7));
   }
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sw/analysis/lru.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 namespace kvsink::analysis {
@@ -9,16 +8,11 @@ namespace {
 
 constexpr std::uint32_t kPlanes = 2;  // K, V
 
-/// Rows of a step whose query is at `position`, one layer's window taken into account: first position that is read.
-std::uint32_t first_read(const trace::Trace& trace, std::uint32_t layer, std::uint32_t position) {
-  const std::uint32_t window = trace.window(layer);
-  return window == 0 || position < window ? 0 : position + 1 - window;
-}
-
+/// Rows that the step of the query at `position` reads.
 std::uint64_t rows_of_step(const trace::Trace& trace, std::uint32_t position) {
   std::uint64_t rows = 0;
   for (std::uint32_t layer = 0; layer < trace.dims().L; ++layer) {
-    rows += position + 1 - first_read(trace, layer, position);
+    rows += position + 1 - trace.first_seen(layer, position);
   }
   return rows * trace.dims().Hkv * kPlanes;
 }
@@ -83,7 +77,7 @@ std::vector<LruHits> lru_hits(const trace::Trace& trace, const std::vector<doubl
       const auto position = static_cast<std::uint32_t>(positions[step]);
       for (std::uint32_t layer = 0; layer < n.L; ++layer) {
         for (std::uint32_t stream = 0; stream < n.Hkv * kPlanes; ++stream) {
-          for (std::uint32_t t = first_read(trace, layer, position); t <= position; ++t) {
+          for (std::size_t t = trace.first_seen(layer, position); t <= position; ++t) {
             const std::size_t key = (std::size_t{layer} * n.Hkv * kPlanes + stream) * n.T + t;
             const bool hit = cache.read(key);
             if (seen[key]) {

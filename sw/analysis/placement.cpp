@@ -21,9 +21,8 @@ double model_weights(const trace::Trace& trace, std::uint32_t layer, std::uint32
                      std::vector<double>& weights) {
   double lse = 0;
   weights = golden::attention_weights(trace, layer, head, position, &lse);
-  const std::uint32_t window = trace.window(layer);
   const double sink = std::exp(double{trace.sink_logit(layer, head)} - lse);
-  const std::size_t hidden = window == 0 || weights.size() <= window ? 0 : weights.size() - window;
+  const std::size_t hidden = trace.first_seen(layer, position);
   if (hidden == 0 && sink == 0) {
     return 0;
   }

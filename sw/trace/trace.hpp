@@ -91,6 +91,11 @@ class Trace {
   /// How many positions, itself included, a query of this layer sees in the model; 0: all. What o and lse hold does not
   /// depend on it: they are over all positions.
   std::uint32_t window(std::size_t layer) const { return windows_.empty() ? 0 : windows_[layer]; }
+  /// The first position that a query of this layer sees by its window.
+  std::size_t first_seen(std::size_t layer, std::size_t position) const {
+    const std::size_t wide = window(layer);
+    return wide == 0 || position < wide ? 0 : position + 1 - wide;
+  }
   /// A learned sink: the logit that joins the model's softmax of this head without a value. None: -infinity.
   float sink_logit(std::size_t layer, std::size_t q_head) const;
   /// Made up by a program, not recorded from a model.

@@ -28,6 +28,7 @@ struct BenchOptions {
   uint32_t stall_percent = 0;  // chance that a handshake is held back in a cycle
   bool hashed_memory = false;  // memory that was never written holds a hash of its address, not zero
   std::string fst;             // waveform file; empty: none
+  bool digest = false;         // keep Bench::digest()
   uint64_t power_up = 0;       // with the seed: what uninitialised state starts with; changes nothing else
 };
 
@@ -63,8 +64,8 @@ class Bench {
   /// Whether a stream may be taken at all in this cycle (for tests that hold one back); unset: always.
   std::function<bool(Path)> may_take;
 
-  /// Of every output pin that says something, cycle by cycle: two runs in which no output differed in any cycle have
-  /// the same. What is beside a valid that is low says nothing.
+  /// Of every output pin that says something, cycle by cycle, where BenchOptions::digest asks for it: two runs in which
+  /// no output differed in any cycle have the same. What is beside a valid that is low says nothing.
   [[nodiscard]] uint64_t digest() const { return digest_; }
 
   /// Ticks until `done` says so; false after `limit` cycles.

@@ -2,6 +2,7 @@
 #include "tb/system/compute.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>

@@ -387,6 +387,7 @@ StormCounts storm(const StormOptions& options, uint64_t cycles) {
   EnvOptions env;
   env.bench.config = options.config;
   env.bench.seed = options.seed;
+  env.bench.digest = true;
   env.bench.power_up = options.power_up;
   env.bench.latency = static_cast<uint32_t>(rng.coin() ? 5 + rng.below(40) : 40 + rng.below(200));
   env.bench.stall_percent = rng.coin() ? 0 : static_cast<uint32_t>(10 + rng.below(30));
